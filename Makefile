@@ -1,0 +1,137 @@
+# kvpipe: one Makefile for the whole tree. Objects, libraries and programs go to $(B); `make help` lists the targets.
+# Variables: CC, SAN=address,undefined (sanitizers), B=build directory, V=1 (show commands), WERROR=1, T=test to run.
+
+VERSION := 0.1.0
+B ?= build
+CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+V ?= 0
+Q := $(if $(filter 1,$(V)),,@)
+say = $(if $(filter 1,$(V)),,@printf '  %-5s %s\n' '$(1)' '$(2)';)
+DESTDIR ?=
+PREFIX ?= /usr/local
+PKGS := libevent libevent_openssl libevent_pthreads libzmq libprotobuf-c libcurl openssl jansson libcyaml \
+	sqlite3 gstreamer-1.0 gstreamer-app-1.0 gstreamer-video-1.0 gstreamer-audio-1.0
+STAGES := capture encoder muxer uploader monitor server
+DIRS := media common $(STAGES) cli
+
+ifeq ($(filter help clean format install-deps run test bench fuzz asan lint,$(MAKECMDGOALS)),)
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS))
+PKG_LIBS := $(shell pkg-config --libs $(PKGS))
+endif
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter
+CFLAGS ?= -O2 -g
+ALL_CFLAGS := -std=gnu11 -D_GNU_SOURCE -DKVPIPE_VERSION='"$(VERSION)"' $(WARN) $(if $(WERROR),-Werror) \
+	-fno-omit-frame-pointer -fstack-protector-strong $(CFLAGS) -I. -I$(B) -isystem /usr/share/include/llhttp $(PKG_CFLAGS)
+ALL_LDFLAGS := $(LDFLAGS)
+LIBS := $(PKG_LIBS) -lpthread -lm
+ifdef SAN
+ALL_CFLAGS += -fsanitize=$(SAN) -fno-sanitize-recover=all
+ALL_LDFLAGS += -fsanitize=$(SAN)
+endif
+
+include $(wildcard $(addsuffix /module.mk,$(DIRS)))
+
+PROTO_SRC := $(wildcard proto/*.proto)
+PROTO_C := $(PROTO_SRC:%.proto=$(B)/%.pb-c.c)
+PROTO_OBJ := $(PROTO_C:.c=.o)
+LLHTTP_OBJ := $(addprefix $(B)/llhttp/,api.o http.o llhttp.o)
+
+objs = $(patsubst %.c,$(B)/%.o,$(filter-out $(1)/main.c,$(wildcard $(1)/*.c)))
+LIBNAMES := $(foreach d,$(DIRS),$(if $(call objs,$d),$d))
+ARCHIVES := $(LIBNAMES:%=$(B)/lib/lib%.a) $(B)/lib/libproto.a $(B)/lib/libllhttp.a
+BINS := $(foreach d,$(STAGES),$(if $(wildcard $d/main.c),$(B)/bin/kvpipe-$d)) $(if $(wildcard cli/main.c),$(B)/bin/kvpipe)
+UNITS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
+TOOLS := $(patsubst tests/lib/%.c,$(B)/tests/%,$(wildcard tests/lib/*.c))
+FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+REPLAYS := $(patsubst tests/fuzz/%.c,$(B)/replay/%,$(wildcard tests/fuzz/fuzz_*.c))
+
+.PHONY: all run test units replays bench fuzz asan format lint install install-deps clean help programs tools fuzzers
+.DELETE_ON_ERROR:
+
+all: programs
+programs: $(BINS)
+units: $(UNITS)
+tools: $(TOOLS)
+fuzzers: $(FUZZERS)
+replays: $(REPLAYS)
+
+define LIB_RULE
+$(B)/lib/lib$(1).a: $(call objs,$(1))
+	$$(call say,AR,$$@)mkdir -p $$(@D) && rm -f $$@ && ar rcs $$@ $$^
+endef
+$(foreach d,$(LIBNAMES),$(eval $(call LIB_RULE,$d)))
+$(B)/lib/libproto.a: $(PROTO_OBJ)
+	$(call say,AR,$@)mkdir -p $(@D) && rm -f $@ && ar rcs $@ $^
+$(B)/lib/libllhttp.a: $(LLHTTP_OBJ)
+	$(call say,AR,$@)mkdir -p $(@D) && rm -f $@ && ar rcs $@ $^
+
+$(B)/%.pb-c.c $(B)/%.pb-c.h: %.proto
+	$(call say,PROTO,$<)mkdir -p $(@D) && protoc-c --c_out=$(B) $<
+$(B)/proto/%.pb-c.o: $(B)/proto/%.pb-c.c
+	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -w -MMD -MP -c -o $@ $<
+$(B)/llhttp/%.o: /usr/share/llhttp/%.c
+	$(call say,CC,$<)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -w -MMD -MP -c -o $@ $<
+$(B)/%.o: %.c | $(PROTO_C)
+	$(call say,CC,$<)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(CFLAGS_$(firstword $(subst /, ,$<))) -MMD -MP -c -o $@ $<
+
+LINK = $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS)
+COMMON_LIBS := $(filter %/libcommon.a %/libmedia.a %/libproto.a,$(ARCHIVES))
+$(B)/bin/kvpipe-%: $(B)/%/main.o $(B)/lib/lib%.a $(COMMON_LIBS) $(B)/lib/libllhttp.a
+	$(call say,LD,$@)mkdir -p $(@D) && $(LINK) -Wl,--as-needed
+$(B)/bin/kvpipe: $(B)/cli/main.o $(if $(call objs,cli),$(B)/lib/libcli.a) $(COMMON_LIBS) $(B)/lib/libllhttp.a
+	$(call say,LD,$@)mkdir -p $(@D) && $(LINK)
+$(B)/unit/%: $(B)/tests/unit/%.o $(ARCHIVES)
+	$(call say,LD,$@)mkdir -p $(@D) && $(LINK) -lcheck -lsubunit -lrt
+$(B)/tests/%: $(B)/tests/lib/%.o $(COMMON_LIBS)
+	$(call say,LD,$@)mkdir -p $(@D) && $(LINK) $(TOOL_LIBS_$*)
+$(B)/tests/lib/%.o: CFLAGS_tests = $(TOOL_CFLAGS_$*)
+# Fuzzers are built in a tree of their own with clang (make fuzz); replays run the same corpus in any build.
+$(B)/fuzz/%: $(B)/tests/fuzz/%.o $(ARCHIVES)
+	$(call say,LD,$@)mkdir -p $(@D) && $(LINK) -fsanitize=fuzzer
+$(B)/replay/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(ARCHIVES)
+	$(call say,LD,$@)mkdir -p $(@D) && $(LINK)
+
+run: install-deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)exec $(B)/bin/kvpipe run deploy/pipeline.yaml
+test: install-deps
+	$(Q)tests/run $(T)
+bench: install-deps
+	$(Q)tests/run --bench $(T)
+fuzz: install-deps
+	$(Q)tests/run --fuzz $(T)
+asan: install-deps
+	$(Q)tests/run --asan $(T)
+lint: install-deps
+	$(Q)tests/run --lint
+format:
+	$(Q)clang-format -i $$(git ls-files '*.c' '*.h')
+install-deps:
+	$(Q)deploy/install-deps.sh
+
+install: all
+	$(Q)install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/doc/kvpipe
+	$(Q)install -m 755 $(BINS) $(DESTDIR)$(PREFIX)/bin
+	$(Q)install -m 644 $(wildcard $(addsuffix /*.1,$(DIRS))) $(DESTDIR)$(PREFIX)/share/man/man1
+	$(Q)install -m 644 $(wildcard common/*.5) $(DESTDIR)$(PREFIX)/share/man/man5
+	$(Q)install -m 644 README.md CHANGELOG.md LICENSE deploy/pipeline.yaml proto/README.md $(PROTO_SRC) $(DESTDIR)$(PREFIX)/share/doc/kvpipe
+clean:
+	$(Q)rm -rf build
+help:
+	@echo 'make run      install what is missing, build, start the demo pipeline with its own endpoint'
+	@echo 'make test     install what is missing, build, run every test (T=unit/link runs one)'
+	@echo 'make all      build the programs into build/bin'
+	@echo 'make bench    compare with one GStreamer process doing the same job'
+	@echo 'make fuzz     run each libFuzzer harness for 60 s (SECONDS_EACH=60)'
+	@echo 'make asan     unit and pipeline tests under address, undefined and leak sanitizers'
+	@echo 'make lint     warnings as errors with gcc and clang, format check'
+	@echo 'make format   clang-format all sources'
+	@echo 'make install  DESTDIR= PREFIX=/usr/local'
+	@echo 'make clean    remove build/'
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
+.SECONDARY:

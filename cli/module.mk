@@ -1,0 +1,1 @@
+# cli: sources are picked up by wildcard; extra flags of this folder go here (CFLAGS_cli).

@@ -1,0 +1,159 @@
+/* The one YAML file of a pipeline as typed structs: every default filled in, every cross-field rule checked.
+ * Relies on libcyaml; an error names file, line and what was expected.
+ * Leaves secrets to files and the environment: none is in here. */
+#ifndef KVPIPE_COMMON_CONF_H
+#define KVPIPE_COMMON_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum conf_source_type {
+    CONF_SOURCE_NONE,
+    CONF_SOURCE_TEST,      /* pattern and tone; width, height, rate, audio */
+    CONF_SOURCE_FILE,      /* path: mp4, mov, mkv, ts */
+    CONF_SOURCE_RTSP,      /* url, transport, credentials_file / credentials_env */
+    CONF_SOURCE_V4L2,      /* device */
+    CONF_SOURCE_LIBCAMERA, /* device: camera name, empty = first */
+    CONF_SOURCE_LAUNCH,    /* line: GStreamer launch line; appsinks named video, audio, data */
+};
+enum conf_transport { CONF_TRANSPORT_TCP, CONF_TRANSPORT_UDP };
+enum conf_fragment_by { CONF_FRAGMENT_KEYFRAME, CONF_FRAGMENT_DURATION };
+enum conf_sync { CONF_SYNC_NONE, CONF_SYNC_FRAGMENT };         /* fsync of the spool: never, or after each fragment */
+enum conf_full { CONF_FULL_DROP_OLDEST, CONF_FULL_DROP_NEWEST }; /* full disk: delete oldest archived-or-not / refuse new */
+enum conf_credentials_type { CONF_CRED_AUTO, CONF_CRED_ENV, CONF_CRED_PROFILE, CONF_CRED_FILE, CONF_CRED_IOT };
+
+struct conf_tag {
+    char *name, *value;
+    bool persistent; /* default true: on every fragment; false: on the first one only */
+};
+
+struct conf_source {
+    enum conf_source_type type;
+    char *path, *url, *device, *line;
+    char *credentials_file; /* one line user:password */
+    char *credentials_env;  /* name of an environment variable with user:password */
+    enum conf_transport transport;
+    bool realtime; /* file: pace by its timestamps (default true); false: as fast as the pipeline takes it */
+    bool loop;     /* file: start again at its end (default false) */
+    bool audio;    /* test, v4l2: audio too (default true for test) */
+    uint32_t width, height, rate; /* test, v4l2, libcamera; defaults 1280x720 at 30 */
+    uint64_t frames;              /* test: stop after so many video frames; 0 = for ever */
+    uint32_t timeout_s;           /* no data for so long = connection lost (default 5) */
+};
+
+struct conf_video {
+    char *encoder; /* auto, nvenc, vaapi, v4l2, qsv, x264, openh264 */
+    uint32_t bitrate_kbps;     /* default 2000 */
+    uint32_t keyframe_ms;      /* default 2000 */
+    char *profile;             /* baseline, main, high (default main) */
+    char *preset;              /* x264's name: ultrafast … medium (default veryfast) */
+    uint32_t bframes;          /* default 0; others are refused for now by the check, see the man page */
+};
+
+struct conf_audio {
+    uint32_t bitrate_kbps; /* AAC, default 96 */
+};
+
+struct conf_fragment {
+    enum conf_fragment_by by; /* default keyframe: every key frame that is at least 1 s after the last start */
+    uint32_t duration_ms;     /* by duration: the first key frame so long after the last start; audio only: length. Default 2000 */
+};
+
+struct conf_window { /* what capture keeps of a stream until it is durable downstream */
+    uint32_t frames;   /* per track, default 1000 */
+    uint32_t megabytes; /* default 256 */
+    uint32_t seconds;  /* default 30 */
+};
+
+struct conf_stream {
+    char *name;
+    struct conf_source source;
+    struct conf_video video;
+    struct conf_audio audio;
+    struct conf_fragment fragment;
+    struct conf_window window;
+    struct conf_tag *tags;
+    unsigned tags_count;
+    uint32_t timecode_scale_us; /* default 1000 (1 ms) */
+    bool absolute;              /* absolute cluster timecodes, default true */
+};
+
+struct conf_stage {
+    char *listen;  /* where this stage's outlet binds; default ipc://RUN/capture.sock … (capture, encoder, muxer) */
+    char *connect; /* where its inlet finds the stage above; default that stage's listen (encoder, muxer, uploader) */
+    bool isolate;  /* one process per stream */
+    uint32_t replicas; /* default 1 */
+    char *exec;    /* program to start instead of kvpipe-NAME (a replacement stage), NULL = ours */
+};
+
+struct conf_link {
+    uint32_t heartbeat_ms; /* default 250 */
+    uint32_t silence_ms;   /* default 1000: a peer that is silent so long is gone */
+    uint32_t resolve_ms;   /* default 5000: how often names are looked up again */
+    uint32_t credit;       /* items per track on the way to the spool, default 128 (raw video: a third) */
+};
+
+struct conf_credentials {
+    enum conf_credentials_type type;
+    char *profile, *profile_file; /* shared credentials file */
+    char *file;                   /* kvssink's CREDENTIALS line */
+    char *iot_endpoint, *iot_cert, *iot_key, *iot_ca, *iot_role_alias, *iot_thing;
+};
+
+struct conf_endpoint {
+    char *url;    /* control plane: http(s)://host:port; default https://kinesisvideo.REGION.amazonaws.com */
+    char *region; /* default AWS_DEFAULT_REGION / AWS_REGION / us-west-2 */
+    char *ca_file;
+    bool create;                /* create streams that are not there (default true) */
+    uint32_t retention_hours;   /* for created streams, default 24 */
+    uint32_t staleness_s;       /* no ack for so long while sending = new session (default 60) */
+    uint32_t rotation_s;        /* new session after so long (default 2400; the service closes at 2700) */
+    struct conf_credentials credentials;
+};
+
+struct conf_spool {
+    char *dir; /* default RUN/spool */
+    enum conf_sync sync;     /* default fragment */
+    uint32_t file_seconds;   /* a new file after so long (default 120) */
+    uint32_t max_megabytes;  /* per stream, default 4096 */
+    uint32_t keep_seconds;   /* keep what is archived so long (default 0) */
+    enum conf_full when_full; /* default drop_oldest */
+};
+
+struct conf_server {
+    char *listen;   /* host:port, default 127.0.0.1:8480 */
+    char *data;     /* archive directory, default RUN/archive */
+    char *keys;     /* profile-form file of access keys, default RUN/keys; made with a random key on first start */
+    char *tls_cert, *tls_key;
+    bool enabled;   /* default true when endpoint.url points at it; the monitor starts it then */
+};
+
+struct conf_monitor {
+    char *listen; /* status over HTTP, host:port, default 127.0.0.1:8481 */
+    char *socket; /* where stages report, default ipc://RUN/monitor.sock */
+};
+
+struct conf {
+    char *file; /* the path it came from */
+    char *run;  /* directory for sockets, spool, archive; default ./run, relative to the current directory */
+    char *log;  /* error, warn, info, debug */
+    struct conf_stage capture, encoder, muxer, uploader;
+    struct conf_link link;
+    struct conf_endpoint endpoint;
+    struct conf_spool spool;
+    struct conf_server server;
+    struct conf_monitor monitor;
+    struct conf_stream *streams;
+    unsigned streams_count;
+};
+
+/* Reads, fills defaults, checks. Blocks on the file. Returns 0 and *conf (conf_free), or -EINVAL / errno of the file after
+ * printing each fault to stderr as "FILE:LINE: what is wrong; what was expected" (no line where none applies). */
+int conf_load(const char *path, struct conf **conf);
+/* The same from memory, `name` in the messages; messages go to `out` (a FILE), for tests and fuzzing. */
+int conf_parse(const char *text, size_t len, const char *name, void *out, struct conf **conf);
+void conf_free(struct conf **conf);
+const struct conf_stream *conf_stream(const struct conf *conf, const char *name);
+
+#endif

@@ -1,0 +1,1 @@
+# monitor: sources are picked up by wildcard; extra flags of this folder go here (CFLAGS_monitor).
