@@ -86,16 +86,15 @@ int sigv4_parse_query(const char *query, struct sigv4_auth *auth);
 
 /* Checks the request against what it claims, over exactly the headers that auth->signed_headers
  * names. A host header with a port is also tried without it. The comparison takes constant time.
- * region and service: what the scope must name, NULL accepts any (*detail_out then leaves it to the
- * caller). req->payload_hash: the hash of the body as received; for a presigned URL usually
- * SIGV4_EMPTY_SHA256 or SIGV4_UNSIGNED_PAYLOAD. The scope and time are checked before the
- * signature, as AWS does. */
+ * region and service: what the scope must name, NULL accepts any. req->payload_hash: the hash of
+ * the body as received; for a presigned URL usually SIGV4_EMPTY_SHA256 or SIGV4_UNSIGNED_PAYLOAD.
+ * The scope and time are checked before the signature, as AWS does. */
 enum sigv4_result sigv4_verify(const struct sigv4_request *req, const struct sigv4_auth *auth,
                                const char *secret_key, const char *region, const char *service,
                                time_t now);
 
 /* Appends the canonical request (for tests and for the 403 message): parts are signed_headers'
- * headers. skip_signature leaves X-Amz-Signature out of the query. Returns as sigv4_sign(). */
+ * headers, presigned leaves X-Amz-Signature out of the query. Returns as sigv4_sign(). */
 int sigv4_canonical_request(const struct sigv4_request *req, const char *signed_headers,
                             bool presigned, struct buf *out);
 
