@@ -113,11 +113,18 @@ static void note_end_of_answer(CURL *easy, int what)
     struct http_call *call = NULL;
     if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, &call) != CURLE_OK || !call)
         return;
-    if (!call->req.on_upload || !call->answering || call->over || what == CURL_POLL_IN ||
-        what == CURL_POLL_INOUT)
+    if (call->cancelled || !call->req.on_upload || !call->answering || call->over ||
+        what == CURL_POLL_IN || what == CURL_POLL_INOUT)
         return;
     call->over = true;
     wake_later(call);
+}
+
+static void unwatch(struct watch *w)
+{
+    if (w->event)
+        event_free(w->event);
+    w->event = NULL;
 }
 
 static int set_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *sockp)
@@ -127,7 +134,7 @@ static int set_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *s
     note_end_of_answer(easy, what);
     if (what == CURL_POLL_REMOVE) {
         if (w) {
-            event_free(w->event);
+            unwatch(w);
             free(w);
             curl_multi_assign(client->multi, fd, NULL);
         }
@@ -137,13 +144,12 @@ static int set_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *s
         w = xcalloc(1, sizeof(*w));
         curl_multi_assign(client->multi, fd, w);
     } else {
-        event_free(w->event);
+        unwatch(w);
     }
     short flags = (short)(EV_PERSIST | (what & CURL_POLL_IN ? EV_READ : 0) |
                           (what & CURL_POLL_OUT ? EV_WRITE : 0));
     w->event = event_new(client->base, fd, flags, on_socket_event, client);
-    event_add(w->event, NULL);
-    return 0;
+    return w->event && event_add(w->event, NULL) == 0 ? 0 : -1;
 }
 
 static int set_socket_options(void *arg, curl_socket_t fd, curlsocktype purpose)
@@ -291,7 +297,6 @@ static int errno_of(CURLcode code)
     case CURLE_OUT_OF_MEMORY:
         return -ENOMEM;
     case CURLE_FILESIZE_EXCEEDED:
-    case CURLE_TOO_LARGE:
         return -EMSGSIZE;
     default:
         return -EPROTO;
@@ -316,8 +321,8 @@ static void finish(struct http_call *call, CURLcode code)
     curl_off_t sent = 0;
     curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(call->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
-    if (call->over && !call->error)
-        code = CURLE_OK;
+    if (call->over && !call->error && code == CURLE_ABORTED_BY_CALLBACK)
+        code = CURLE_OK; /* on_read() stopped it for that reason */
     int error = call->error ? call->error : errno_of(code);
     if (buf_append(&call->answer, "", 1) == 0)
         call->answer.len--;
@@ -381,6 +386,7 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
             client->depth++;
             curl_easy_pause(call->easy, CURLPAUSE_CONT);
             client->depth--;
+            drive(client, CURL_SOCKET_TIMEOUT, 0); /* send in this turn of the loop */
         }
     }
     finish_calls(client);
@@ -564,8 +570,10 @@ int http_request(struct http_client *client, const struct http_request *req, str
         r = set_security(call->easy, req);
     if (r == 0)
         r = set_body(call, req);
-    if (r == 0 && curl_multi_add_handle(client->multi, call->easy) != CURLM_OK)
-        r = -ENOMEM;
+    if (r == 0) {
+        CURLMcode m = curl_multi_add_handle(client->multi, call->easy);
+        r = m == CURLM_OK ? 0 : m == CURLM_RECURSIVE_API_CALL ? -EBUSY : -ENOMEM;
+    }
     if (r) {
         curl_easy_cleanup(call->easy);
         curl_slist_free_all(call->headers);
