@@ -1,6 +1,7 @@
-/* The words of a link: vectors, formats, items and messages as plain structs, as outlet, inlet and wire code share them.
- * Relies on blob for payloads. proto/README.md is the contract, proto/link.proto the encoding.
- * Leaves rules to link_outlet.c and link_inlet.c, bytes to link_wire.c, sockets to link_socket.c. */
+/* The words of a link: vectors, formats, items and messages as plain structs, as outlet, inlet and
+ * wire code share them. Relies on blob for payloads. proto/README.md is the contract,
+ * proto/link.proto the encoding. Leaves rules to link_outlet.c and link_inlet.c, bytes to
+ * link_wire.c, sockets to link_socket.c. */
 #ifndef KVPIPE_COMMON_LINK_H
 #define KVPIPE_COMMON_LINK_H
 
@@ -48,12 +49,13 @@ struct link_format {
     uint64_t number; /* grows with every change within a stream's track, starts at 1 */
     enum link_codec codec;
     bool video;
-    char layout[40]; /* raw: GStreamer sample layout name (I420, NV12, S16LE, F32LE; default strides); H.264/5: "annexb"
-                        or "avcc"; AAC: "raw" */
+    char layout[40]; /* raw: GStreamer sample layout name (I420, NV12, S16LE, F32LE; default
+                        strides); H.264/5: "annexb" or "avcc"; AAC: "raw" */
     uint32_t width, height;
     uint32_t rate_num, rate_den; /* frames a second; 0/0 unknown */
     uint32_t sample_rate, channels;
-    struct blob *config;  /* avcC, hvcC, AudioSpecificConfig, CodecPrivate; NULL when inside the stream */
+    struct blob
+        *config; /* avcC, hvcC, AudioSpecificConfig, CodecPrivate; NULL when inside the stream */
     struct blob *segment; /* towards the uploader: Matroska bytes EBML..Tracks, else NULL */
 };
 
@@ -65,20 +67,21 @@ void link_format_unref(struct link_format **f);
 bool link_format_equal(const struct link_format *a, const struct link_format *b);
 
 enum link_gap_reason { /* values as in link.proto */
-    LINK_GAP_NONE,
-    LINK_GAP_WINDOW_FULL,
-    LINK_GAP_SOURCE,
-    LINK_GAP_FORMAT,
-    LINK_GAP_NO_KEY_FRAME,
-    LINK_GAP_FRAGMENT_LIMIT,
-    LINK_GAP_ENCODER,
-    LINK_GAP_TIMESTAMP,
-    LINK_GAP_DISK_FULL,
+                       LINK_GAP_NONE,
+                       LINK_GAP_WINDOW_FULL,
+                       LINK_GAP_SOURCE,
+                       LINK_GAP_FORMAT,
+                       LINK_GAP_NO_KEY_FRAME,
+                       LINK_GAP_FRAGMENT_LIMIT,
+                       LINK_GAP_ENCODER,
+                       LINK_GAP_TIMESTAMP,
+                       LINK_GAP_DISK_FULL,
 };
 
 const char *link_gap_reason_name(enum link_gap_reason reason);
 
-/* A frame, or a gap that takes the place of the numbers seq..last. Passed by value; owns its references. */
+/* A frame, or a gap that takes the place of the numbers seq..last. Passed by value; owns its
+ * references. */
 struct link_item {
     bool gap;
     bool key; /* can be decoded without frames before it; true for every audio frame */
@@ -87,8 +90,10 @@ struct link_item {
     uint64_t seq;
     uint64_t last; /* == seq for a frame */
     int64_t pts_ns, dts_ns, duration_ns;
-    int64_t fragment_ns;          /* pts of the frame that started this frame's fragment; 0 not set (audio beside video) */
-    int64_t previous_fragment_ns; /* on a frame that starts a fragment (fragment_ns == pts_ns): the fragment before; 0 none */
+    int64_t fragment_ns; /* pts of the frame that started this frame's fragment; 0 not set (audio
+                            beside video) */
+    int64_t previous_fragment_ns; /* on a frame that starts a fragment (fragment_ns == pts_ns): the
+                                     fragment before; 0 none */
     int64_t captured_ns;          /* wall clock when capture had it; 0 unknown */
     struct link_format *format;   /* frame only */
     struct blob *payload;         /* frame only */
@@ -112,14 +117,31 @@ struct link_track {
     struct link_format *format; /* owned by whoever owns the struct */
 };
 
-enum link_type { LINK_NONE, LINK_HELLO, LINK_OPEN, LINK_RESUME, LINK_FRAME, LINK_GAP, LINK_ACK, LINK_HEARTBEAT, LINK_CLOSE };
+enum link_type {
+    LINK_NONE,
+    LINK_HELLO,
+    LINK_OPEN,
+    LINK_RESUME,
+    LINK_FRAME,
+    LINK_GAP,
+    LINK_ACK,
+    LINK_HEARTBEAT,
+    LINK_CLOSE
+};
 
-enum link_close_reason { LINK_CLOSE_NONE, LINK_CLOSE_FENCED, LINK_CLOSE_DRAINING, LINK_CLOSE_MOVED, LINK_CLOSE_ENDED };
+enum link_close_reason {
+    LINK_CLOSE_NONE,
+    LINK_CLOSE_FENCED,
+    LINK_CLOSE_DRAINING,
+    LINK_CLOSE_MOVED,
+    LINK_CLOSE_ENDED
+};
 
 struct link_heartbeat_session {
     char stream[LINK_NAME_MAX + 1];
     struct link_vector vector;
-    struct link_positions at;    /* down: next number sent; up: next number wanted. No tracks: the answer is awaited */
+    struct link_positions
+        at; /* down: next number sent; up: next number wanted. No tracks: the answer is awaited */
     struct link_positions acked; /* up only */
 };
 
