@@ -56,7 +56,9 @@ struct mkv_reader {
     void *arg;
     size_t max_element_bytes;
     struct buf pending;    /* the start of an element that is not whole yet */
+    size_t want;           /* bytes of it that are needed to go on */
     struct buf raw_header; /* EBML head to Tracks, until the header was reported */
+    size_t raw_header_len; /* without what follows Tracks and Info */
     struct mkv_header header;
     uint64_t pos;       /* absolute offset of the next byte that is neither parsed nor pending */
     uint64_t whole;     /* see mkv_reader_offset */
