@@ -69,7 +69,8 @@ void http_client_destroy(struct http_client *client);
 
 /* Starts a request; never blocks, no callback is called before it returns. Returns 0 and the call,
  * valid until on_done returns or it is cancelled; -EINVAL for a bad URL, header or combination;
- * -ENOMEM. out may be NULL. */
+ * -EBUSY inside on_upload, on_header and on_body (on_done may start requests); -ENOMEM. out may be
+ * NULL. */
 int http_request(struct http_client *client, const struct http_request *req,
                  struct http_call **out);
 /* There is data to upload again (or the end of it). Cheap and harmless when it is not paused. From
