@@ -1,5 +1,5 @@
 /* The one YAML file of a pipeline as typed structs: every default filled in, every cross-field rule checked.
- * Relies on libcyaml; an error names file, line and what was expected.
+ * Relies on libyaml (conf_yaml.c walks one table of keys); an error names file, line and what was expected.
  * Leaves secrets to files and the environment: none is in here. */
 #ifndef KVPIPE_COMMON_CONF_H
 #define KVPIPE_COMMON_CONF_H
@@ -40,6 +40,7 @@ struct conf_source {
     uint32_t width, height, rate; /* test, v4l2, libcamera; defaults 1280x720 at 30 */
     uint64_t frames;              /* test: stop after so many video frames; 0 = for ever */
     uint32_t timeout_s;           /* no data for so long = connection lost (default 5) */
+    unsigned line_number;         /* of path or source in the file, for messages; 0 = unknown */
 };
 
 struct conf_video {
@@ -102,11 +103,14 @@ struct conf_credentials {
 };
 
 struct conf_endpoint {
-    char *url;    /* control plane: http(s)://host:port; default https://kinesisvideo.REGION.amazonaws.com */
+    /* control plane: http(s)://host:port. Default: with `region` in the file https://kinesisvideo.REGION.amazonaws.com,
+     * else our own server at server.listen */
+    char *url;
     char *region; /* default AWS_DEFAULT_REGION / AWS_REGION / us-west-2 */
     char *ca_file;
     bool create;                /* create streams that are not there (default true) */
     uint32_t retention_hours;   /* for created streams, default 24 */
+    bool own;                   /* not a key: url is our own server's */
     uint32_t staleness_s;       /* no ack for so long while sending = new session (default 60) */
     uint32_t rotation_s;        /* new session after so long (default 2400; the service closes at 2700) */
     struct conf_credentials credentials;
@@ -155,5 +159,22 @@ int conf_load(const char *path, struct conf **conf);
 int conf_parse(const char *text, size_t len, const char *name, void *out, struct conf **conf);
 void conf_free(struct conf **conf);
 const struct conf_stream *conf_stream(const struct conf *conf, const char *name);
+/* Looks whether the files that the config names are there and readable; prints each fault to `out` (a FILE) as conf_parse
+ * does. Returns 0 or -ENOENT. Blocks on the disk. Not part of conf_load: one missing file must not stop other streams. */
+int conf_check_files(const struct conf *conf, void *out);
+
+/* Addresses of links on this machine (conf_address.c). `stage` is "capture", "encoder", "muxer" or "uploader"; `stream` the
+ * one stream that an isolated process serves, else NULL; `instance` its name: with replicas, "-N" at its end chooses the
+ * address. Return a malloc'ed string, NULL when the stage has no such end. */
+char *conf_stage_listen(const struct conf *conf, const char *stage, const char *stream, const char *instance);
+/* Every address the stage's inlet connects to, separated by single spaces. */
+char *conf_stage_connect(const struct conf *conf, const char *stage, const char *stream);
+/* Puts the two above in place of `listen` and `connect` of the stage: stage_main does so before setup, so that a stage just
+ * uses conf->STAGE.listen and conf->STAGE.connect (which may hold several addresses separated by spaces). */
+void conf_localize(struct conf *conf, const char *stage, const char *stream, const char *instance);
+/* The stage's section by name, NULL for an unknown one. */
+struct conf_stage *conf_stage(struct conf *conf, const char *stage);
+/* Splits "host:port" or "[v6]:port". Returns 0 or -EINVAL. */
+int conf_host_port(const char *listen, char *host, size_t host_size, uint16_t *port);
 
 #endif

@@ -1,0 +1,486 @@
+/* Rules between keys, and defaults that depend on other keys, on the environment or on where the
+ * file lies. Relies on conf_yaml for lines. Each fault says what is wrong and what was expected.
+ * Leaves single keys (type, range) to the tables in conf.c. */
+#include "common/conf_check.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/mem.h"
+
+#define TAGS_MAX 10
+#define TAG_NAME_MAX_BYTES 128
+#define TAG_VALUE_MAX_BYTES 256
+#define STREAM_NAME_MAX 256
+#define ISOLATED_NAME_MAX 100 /* an instance name ("capture-NAME") has at most 128 bytes */
+#define IPC_PATH_MAX 107      /* sockaddr_un */
+#define FRAGMENT_MAX_MS 20000 /* the service's bound */
+
+/* A fault at "streams[3].KEY"; i < 0: at KEY itself. */
+#define FAULT(y, i, key, ...)                                                                      \
+    do {                                                                                           \
+        char *path_ = (i) < 0 ? xstrdup(key) : xasprintf("streams[%d].%s", (int)(i), key);         \
+        conf_yaml_fault(y, conf_yaml_line(y, path_), __VA_ARGS__);                                 \
+        free(path_);                                                                               \
+    } while (0)
+
+static bool has(struct conf_yaml *y, int i, const char *key)
+{
+    char *path = xasprintf("streams[%d].%s", i, key);
+    bool yes = conf_yaml_has(y, path);
+    free(path);
+    return yes;
+}
+
+static void set_default(char **at, char *value)
+{
+    if (*at)
+        free(value);
+    else
+        *at = value;
+}
+
+static bool given(const char *s)
+{
+    return s && *s;
+}
+
+/* Files that are read lie relative to the config file, so that a config and its files can move
+ * together. */
+static void from_file(const struct conf *conf, char **path)
+{
+    const char *slash = strrchr(conf->file, '/');
+    if (!given(*path) || **path == '/' || !slash)
+        return;
+    char *joined = xasprintf("%.*s/%s", (int)(slash - conf->file), conf->file, *path);
+    free(*path);
+    *path = joined;
+}
+
+static void override(char **at, const char *variable)
+{
+    const char *value = getenv(variable);
+    if (!given(value))
+        return;
+    free(*at);
+    *at = xstrdup(value);
+}
+
+static char *host_in_url(const struct conf *conf, uint16_t *port)
+{
+    char host[256];
+    if (conf_host_port(conf->server.listen, host, sizeof host, port) < 0)
+        return NULL;
+    if (strcmp(host, "0.0.0.0") == 0 || strcmp(host, "*") == 0 || strcmp(host, "::") == 0)
+        return xstrdup("127.0.0.1");
+    return strchr(host, ':') ? xasprintf("[%s]", host) : xstrdup(host);
+}
+
+static char *own_url(const struct conf *conf)
+{
+    uint16_t port;
+    char *host = host_in_url(conf, &port);
+    char *url =
+        host ? xasprintf("%s://%s:%u", conf->server.tls_cert ? "https" : "http", host, port) : NULL;
+    free(host);
+    return url;
+}
+
+static bool is_own(const char *url, const char *own)
+{
+    size_t len = own ? strlen(own) : 0;
+    if (!own)
+        return false;
+    if (strncasecmp(url, own, len) == 0 && (url[len] == '\0' || strcmp(url + len, "/") == 0))
+        return true;
+    /* localhost is how people write it */
+    const char *own_port = strrchr(own, ':'), *rest = strstr(url, "://localhost:");
+    if (!strstr(own, "://127.0.0.1:") || !rest)
+        return false;
+    rest += strlen("://localhost");
+    len = strlen(own_port);
+    return strncmp(rest, own_port, len) == 0 && (!rest[len] || strcmp(rest + len, "/") == 0);
+}
+
+static void endpoint_defaults(struct conf_yaml *y, struct conf *c)
+{
+    struct conf_endpoint *e = &c->endpoint;
+    bool aws = e->region !=
+               NULL; /* a region in the file means the service, one in the environment does not */
+    char *own = own_url(c);
+
+    if (!e->region) {
+        override(&e->region, "AWS_REGION");
+        override(&e->region, "AWS_DEFAULT_REGION");
+        set_default(&e->region, xstrdup("us-west-2"));
+    }
+    override(&e->url, "KVPIPE_ENDPOINT_URL");
+    if (!e->url && aws)
+        e->url = xasprintf("https://kinesisvideo.%s.amazonaws.com", e->region);
+    else if (!e->url)
+        e->url = xstrdup(own ? own : "");
+    e->own = is_own(e->url, own);
+    free(own);
+    if (!conf_yaml_has(y, "server.enabled"))
+        c->server.enabled = e->own;
+    if (!e->own)
+        return;
+    if (e->credentials.type == CONF_CRED_AUTO && !conf_yaml_has(y, "endpoint.credentials")) {
+        e->credentials.type = CONF_CRED_PROFILE;
+        e->credentials.profile = xstrdup("default");
+        e->credentials.profile_file = xstrdup(c->server.keys);
+    }
+    if (c->server.tls_cert)
+        set_default(&e->ca_file, xstrdup(c->server.tls_cert));
+}
+
+static void stream_defaults(struct conf_yaml *y, struct conf *c, int i)
+{
+    struct conf_source *s = &c->streams[i].source;
+    char *path = xasprintf("streams[%d].source.path", i);
+    s->line_number = conf_yaml_line(y, path);
+    free(path);
+    if (s->type == CONF_SOURCE_TEST && !has(y, i, "source.audio"))
+        s->audio = true;
+    if (s->type == CONF_SOURCE_V4L2)
+        set_default(&s->device, xstrdup("/dev/video0"));
+    from_file(c, &s->path);
+    from_file(c, &s->credentials_file);
+}
+
+static void defaults(struct conf_yaml *y, struct conf *c)
+{
+    override(&c->run, "KVPIPE_RUN");
+    override(&c->log, "KVPIPE_LOG");
+    set_default(&c->capture.listen, xasprintf("ipc://%s/capture.sock", c->run));
+    set_default(&c->encoder.listen, xasprintf("ipc://%s/encoder.sock", c->run));
+    set_default(&c->muxer.listen, xasprintf("ipc://%s/muxer.sock", c->run));
+    set_default(&c->spool.dir, xasprintf("%s/spool", c->run));
+    set_default(&c->server.data, xasprintf("%s/archive", c->run));
+    set_default(&c->server.keys, xasprintf("%s/keys", c->run));
+    set_default(&c->monitor.socket, xasprintf("ipc://%s/monitor.sock", c->run));
+    from_file(c, &c->server.tls_cert);
+    from_file(c, &c->server.tls_key);
+    from_file(c, &c->endpoint.ca_file);
+    from_file(c, &c->endpoint.credentials.profile_file);
+    from_file(c, &c->endpoint.credentials.file);
+    from_file(c, &c->endpoint.credentials.iot_cert);
+    from_file(c, &c->endpoint.credentials.iot_key);
+    from_file(c, &c->endpoint.credentials.iot_ca);
+    endpoint_defaults(y, c);
+    for (unsigned i = 0; i < c->streams_count; i++)
+        stream_defaults(y, c, (int)i);
+}
+
+static void check_name(struct conf_yaml *y, const struct conf *c, int i)
+{
+    const char *name = c->streams[i].name;
+    size_t len = name ? strlen(name) : 0;
+    if (!len) {
+        FAULT(y, i, "name", "streams[%d]: no name; expected 'name: NAME'", i);
+        return;
+    }
+    if (len > STREAM_NAME_MAX ||
+        strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") != len ||
+        strspn(name, ".") == len)
+        FAULT(y, i, "name",
+              "stream name '%.64s' is not allowed; expected 1 to 256 of letters, digits, '_', '.', "
+              "'-', not dots alone",
+              name);
+    for (int k = 0; k < i; k++)
+        if (c->streams[k].name && strcmp(c->streams[k].name, name) == 0)
+            FAULT(y, i, "name", "stream name '%.64s' is there twice; expected each name once",
+                  name);
+    if (len > ISOLATED_NAME_MAX && (c->capture.isolate || c->encoder.isolate || c->muxer.isolate))
+        FAULT(y, i, "name", "stream name '%.16s...' is too long; expected at most %d with isolate",
+              name, ISOLATED_NAME_MAX);
+}
+
+/* Which keys of a source mean something for which type; others are mistakes and said to be. */
+static const struct {
+    const char *key;
+    unsigned types; /* bit per enum conf_source_type */
+    bool required;
+} source_keys[] = {
+    {"path", 1u << CONF_SOURCE_FILE, true},
+    {"url", 1u << CONF_SOURCE_RTSP, true},
+    {"line", 1u << CONF_SOURCE_LAUNCH, true},
+    {"device", 1u << CONF_SOURCE_V4L2 | 1u << CONF_SOURCE_LIBCAMERA, false},
+    {"credentials_file", 1u << CONF_SOURCE_RTSP, false},
+    {"credentials_env", 1u << CONF_SOURCE_RTSP, false},
+    {"transport", 1u << CONF_SOURCE_RTSP, false},
+    {"realtime", 1u << CONF_SOURCE_FILE, false},
+    {"loop", 1u << CONF_SOURCE_FILE, false},
+    {"frames", 1u << CONF_SOURCE_TEST, false},
+    {"audio", 1u << CONF_SOURCE_TEST | 1u << CONF_SOURCE_V4L2, false},
+    {"width", 1u << CONF_SOURCE_TEST | 1u << CONF_SOURCE_V4L2 | 1u << CONF_SOURCE_LIBCAMERA, false},
+    {"height", 1u << CONF_SOURCE_TEST | 1u << CONF_SOURCE_V4L2 | 1u << CONF_SOURCE_LIBCAMERA,
+     false},
+    {"rate", 1u << CONF_SOURCE_TEST | 1u << CONF_SOURCE_V4L2 | 1u << CONF_SOURCE_LIBCAMERA, false},
+};
+static const char *const type_names[] = {"", "test", "file", "rtsp", "v4l2", "libcamera", "launch"};
+
+static void check_source_keys(struct conf_yaml *y, int i, enum conf_source_type type)
+{
+    for (size_t k = 0; k < sizeof source_keys / sizeof *source_keys; k++) {
+        bool means = source_keys[k].types >> type & 1;
+        char *path = xasprintf("source.%s", source_keys[k].key);
+        bool there = has(y, i, path);
+        if (there && !means)
+            FAULT(y, i, path, "source.%s means nothing for type %s; expected it to be left out",
+                  source_keys[k].key, type_names[type]);
+        if (!there && means && source_keys[k].required)
+            FAULT(y, i, "source", "source of type %s has no %s; expected '%s: ...'",
+                  type_names[type], source_keys[k].key, source_keys[k].key);
+        free(path);
+    }
+}
+
+static void check_rtsp(struct conf_yaml *y, int i, const struct conf_source *s)
+{
+    const char *rest = s->url ? strstr(s->url, "://") : NULL;
+    if (!s->url)
+        return;
+    if (!rest || (strncmp(s->url, "rtsp://", 7) != 0 && strncmp(s->url, "rtsps://", 8) != 0)) {
+        FAULT(y, i, "source.url",
+              "source.url is not one of RTSP; expected rtsp://HOST[:PORT]/PATH");
+        return;
+    }
+    size_t authority = strcspn(rest + 3, "/");
+    if (memchr(rest + 3, '@', authority))
+        FAULT(
+            y, i, "source.url",
+            "source.url holds a user or password; expected them in a file (credentials_file) or an "
+            "environment variable (credentials_env)");
+    if (s->credentials_file && s->credentials_env)
+        FAULT(y, i, "source.credentials_env",
+              "source has credentials_file and credentials_env; expected one of them");
+}
+
+static void check_source(struct conf_yaml *y, const struct conf *c, int i)
+{
+    const struct conf_source *s = &c->streams[i].source;
+    if (s->type == CONF_SOURCE_NONE) {
+        FAULT(y, i, "source",
+              "streams[%d]: no source type; expected 'source: {type: TYPE, ...}' with test, file, "
+              "rtsp, v4l2, libcamera or launch",
+              i);
+        return;
+    }
+    check_source_keys(y, i, s->type);
+    if (s->type == CONF_SOURCE_RTSP)
+        check_rtsp(y, i, s);
+    if (s->width % 2 || s->height % 2)
+        FAULT(y, i, s->width % 2 ? "source.width" : "source.height",
+              "source of %ux%u pixels; expected an even width and height (4:2:0 video)", s->width,
+              s->height);
+}
+
+static void check_tag(struct conf_yaml *y, const struct conf_stream *s, int i, unsigned k)
+{
+    const struct conf_tag *t = &s->tags[k];
+    char *key = xasprintf("tags[%u]", k);
+    if (!given(t->name) || strlen(t->name) > TAG_NAME_MAX_BYTES)
+        FAULT(y, i, key, "%s: expected a name of 1 to %d bytes", key, TAG_NAME_MAX_BYTES);
+    else if (strncasecmp(t->name, "AWS", 3) == 0)
+        FAULT(y, i, key, "%s: name '%s' is reserved; expected one that does not begin with AWS",
+              key, t->name);
+    if (!t->value || strlen(t->value) > TAG_VALUE_MAX_BYTES)
+        FAULT(y, i, key, "%s: expected a value of at most %d bytes", key, TAG_VALUE_MAX_BYTES);
+    for (unsigned j = 0; j < k && t->name; j++)
+        if (s->tags[j].name && strcmp(s->tags[j].name, t->name) == 0)
+            FAULT(y, i, key, "%s: name '%.128s' is there twice; expected each name once", key,
+                  t->name);
+    free(key);
+}
+
+static void check_stream(struct conf_yaml *y, const struct conf *c, int i)
+{
+    const struct conf_stream *s = &c->streams[i];
+    check_name(y, c, i);
+    check_source(y, c, i);
+    if (s->video.bframes)
+        FAULT(y, i, "video.bframes",
+              "video.bframes is %u; expected 0: reordered frames cannot yet be numbered, acked and "
+              "resumed one by one",
+              s->video.bframes);
+    if (s->fragment.by == CONF_FRAGMENT_DURATION &&
+        s->fragment.duration_ms + s->video.keyframe_ms > FRAGMENT_MAX_MS)
+        FAULT(
+            y, i, "fragment.duration_ms",
+            "fragment.duration_ms and video.keyframe_ms are %u together; expected at most %d, the "
+            "longest fragment the service takes",
+            s->fragment.duration_ms + s->video.keyframe_ms, FRAGMENT_MAX_MS);
+    if (s->tags_count > TAGS_MAX)
+        FAULT(y, i, "tags", "%u tags; expected at most %d", s->tags_count, TAGS_MAX);
+    for (unsigned k = 0; k < s->tags_count; k++)
+        check_tag(y, s, i, k);
+}
+
+static void check_addresses(struct conf_yaml *y, const char *key, const char *list)
+{
+    for (const char *p = list; p && *p; p += strspn(p, " ")) {
+        size_t len = strcspn(p, " ");
+        bool ipc = strncmp(p, "ipc://", 6) == 0, tcp = strncmp(p, "tcp://", 6) == 0;
+        if (!ipc && !tcp)
+            FAULT(y, -1, key,
+                  "%s: '%.*s' is not an address; expected ipc://PATH or tcp://HOST:PORT", key,
+                  (int)len, p);
+        else if (len <= 6 || (tcp && !memchr(p + 6, ':', len - 6)))
+            FAULT(y, -1, key, "%s: '%.*s' is not whole; expected ipc://PATH or tcp://HOST:PORT",
+                  key, (int)len, p);
+        else if (ipc && len - 6 > IPC_PATH_MAX)
+            FAULT(y, -1, key,
+                  "%s: the path of '%.*s' has %zu bytes; expected at most %d (choose a shorter "
+                  "'run')",
+                  key, (int)len, p, len - 6, IPC_PATH_MAX);
+        p += len;
+    }
+}
+
+static void check_stage(struct conf_yaml *y, const struct conf *c, const char *name,
+                        const struct conf_stage *s, const struct conf_stage *up)
+{
+    char *isolate = xasprintf("%s.isolate", name), *replicas = xasprintf("%s.replicas", name);
+    char *listen = xasprintf("%s.listen", name), *connect = xasprintf("%s.connect", name);
+    if (s->isolate && s->replicas > 1)
+        FAULT(y, -1, isolate, "%s has isolate and replicas; expected one of them", name);
+    if (s->isolate && up && !up->isolate)
+        FAULT(y, -1, isolate,
+              "%s is isolated but the stage above it is not; expected isolate there too, or its "
+              "streams would go to any process of this stage",
+              name);
+    if (s->replicas > 1 && (!up || s == &c->uploader))
+        FAULT(y, -1, replicas, "%s.replicas is %u; expected 1: %s", name, s->replicas,
+              up ? "a spool has one uploader" : "a camera is opened once (see isolate)");
+    if (s->listen && s == &c->uploader)
+        FAULT(y, -1, listen, "uploader.listen means nothing; expected it to be left out");
+    if (s->connect && !up)
+        FAULT(y, -1, connect, "capture.connect means nothing; expected it to be left out");
+    check_addresses(y, listen, s->listen);
+    check_addresses(y, connect, s->connect);
+    for (unsigned i = 0; s->isolate && s != &c->uploader && i < c->streams_count; i++) {
+        char *address =
+            c->streams[i].name ? conf_stage_listen(c, name, c->streams[i].name, NULL) : NULL;
+        check_addresses(y, listen, address);
+        free(address);
+    }
+    free(isolate);
+    free(replicas);
+    free(listen);
+    free(connect);
+}
+
+static void check_credentials(struct conf_yaml *y, const struct conf_credentials *k)
+{
+    if (k->type == CONF_CRED_FILE && !given(k->file))
+        FAULT(y, -1, "endpoint.credentials",
+              "endpoint.credentials of type file; expected 'file: PATH'");
+    bool iot = given(k->iot_endpoint) && given(k->iot_cert) && given(k->iot_key) &&
+               given(k->iot_role_alias);
+    bool some = given(k->iot_endpoint) || given(k->iot_cert) || given(k->iot_key) ||
+                given(k->iot_role_alias) || given(k->iot_thing);
+    if ((k->type == CONF_CRED_IOT || some) && !iot)
+        FAULT(
+            y, -1, "endpoint.credentials",
+            "endpoint.credentials for IoT are not whole; expected iot_endpoint, iot_cert, iot_key "
+            "and iot_role_alias");
+}
+
+static void check_host_port(struct conf_yaml *y, const char *key, const char *value)
+{
+    char host[256];
+    uint16_t port;
+    if (conf_host_port(value, host, sizeof host, &port) < 0)
+        FAULT(y, -1, key, "%s: '%.64s' is not allowed; expected HOST:PORT", key, value);
+}
+
+static void check_endpoint(struct conf_yaml *y, const struct conf *c)
+{
+    const char *url = c->endpoint.url;
+    const char *host = strncmp(url, "http://", 7) == 0    ? url + 7
+                       : strncmp(url, "https://", 8) == 0 ? url + 8
+                                                          : "";
+    if (!*host || *host == '/')
+        FAULT(y, -1, "endpoint.url",
+              "endpoint.url '%.128s' is not allowed; expected http://HOST:PORT or https://HOST",
+              url);
+    else if (memchr(host, '@', strcspn(host, "/")))
+        FAULT(y, -1, "endpoint.url",
+              "endpoint.url holds a user or password; expected credentials under "
+              "endpoint.credentials");
+    size_t len = strlen(c->endpoint.region);
+    if (!len || len > 32 ||
+        strspn(c->endpoint.region, "abcdefghijklmnopqrstuvwxyz0123456789-") != len)
+        FAULT(y, -1, "endpoint.region",
+              "region '%.64s' is not allowed; expected one like us-west-2", c->endpoint.region);
+    check_credentials(y, &c->endpoint.credentials);
+}
+
+void conf_check(struct conf_yaml *y, struct conf *c)
+{
+    defaults(y, c);
+    if (!given(c->run))
+        FAULT(y, -1, "run", "run is empty; expected a directory");
+    if (log_level_parse(c->log) == LOG_NONE)
+        FAULT(y, -1, "log",
+              "log level '%.32s' (KVPIPE_LOG) is not known; expected error, warn, info or debug",
+              c->log);
+    if (!c->streams_count && !(c->server.enabled && conf_yaml_has(y, "server.enabled")))
+        FAULT(y, -1, "streams",
+              "no streams; expected at least one '- name: NAME' under 'streams:'");
+    for (unsigned i = 0; i < c->streams_count; i++)
+        check_stream(y, c, (int)i);
+    check_stage(y, c, "capture", &c->capture, NULL);
+    check_stage(y, c, "encoder", &c->encoder, &c->capture);
+    check_stage(y, c, "muxer", &c->muxer, &c->encoder);
+    check_stage(y, c, "uploader", &c->uploader, &c->muxer);
+    check_addresses(y, "monitor.socket", c->monitor.socket);
+    if (c->link.silence_ms < 2 * c->link.heartbeat_ms)
+        FAULT(y, -1, "link.silence_ms",
+              "link.silence_ms is %u; expected at least twice heartbeat_ms (%u)",
+              c->link.silence_ms, c->link.heartbeat_ms);
+    check_host_port(y, "server.listen", c->server.listen);
+    check_host_port(y, "monitor.listen", c->monitor.listen);
+    if (!c->server.tls_cert != !c->server.tls_key)
+        FAULT(y, -1, "server", "server has only one of tls_cert and tls_key; expected both");
+    check_endpoint(y, c);
+}
+
+static unsigned check_file(const struct conf *conf, unsigned line, const char *stream,
+                           const char *key, const char *path, FILE *out)
+{
+    if (!given(path) || access(path, R_OK) == 0)
+        return 0;
+    fprintf(out, line ? "%s:%u: " : "%s: ", conf->file, line);
+    fprintf(out, "%s%s%s%s '%s': %s; expected a file that can be read\n", stream ? "stream " : "",
+            stream ? stream : "", stream ? ": " : "", key, path, strerror(errno));
+    return 1;
+}
+
+int conf_check_files(const struct conf *conf, void *out)
+{
+    const struct conf_credentials *k = &conf->endpoint.credentials;
+    unsigned faults = 0;
+    for (unsigned i = 0; i < conf->streams_count; i++) {
+        const struct conf_stream *s = &conf->streams[i];
+        faults +=
+            check_file(conf, s->source.line_number, s->name, "source.path", s->source.path, out);
+        faults += check_file(conf, s->source.line_number, s->name, "source.credentials_file",
+                             s->source.credentials_file, out);
+    }
+    faults += check_file(conf, 0, NULL, "endpoint.ca_file", conf->endpoint.ca_file, out);
+    if (!conf->endpoint.own)
+        faults += check_file(conf, 0, NULL, "credentials.profile_file", k->profile_file, out);
+    faults += check_file(conf, 0, NULL, "credentials.file", k->file, out);
+    faults += check_file(conf, 0, NULL, "credentials.iot_cert", k->iot_cert, out);
+    faults += check_file(conf, 0, NULL, "credentials.iot_key", k->iot_key, out);
+    faults += check_file(conf, 0, NULL, "credentials.iot_ca", k->iot_ca, out);
+    faults += check_file(conf, 0, NULL, "server.tls_cert", conf->server.tls_cert, out);
+    faults += check_file(conf, 0, NULL, "server.tls_key", conf->server.tls_key, out);
+    return faults ? -ENOENT : 0;
+}
