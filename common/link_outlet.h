@@ -12,6 +12,8 @@ struct outlet_stream;
 struct outlet_conf {
     int64_t heartbeat_ns, silence_ns;
     bool source; /* capture's: owns epoch and window; else the outlet side of a relay (encoder, muxer) */
+    bool sticky; /* a stream stays with its owner while that is there (towards the uploader and its spool) */
+    uint64_t incarnation;
 };
 
 struct outlet_ops {
@@ -22,8 +24,10 @@ struct outlet_ops {
     void (*resumed)(void *arg, struct outlet_stream *s, const struct link_positions *at);
     /* Ack moved the position or the credit. May be NULL. */
     void (*acked)(void *arg, struct outlet_stream *s, const struct link_positions *at);
-    /* Downstream refuses this vector for good. The stream is closed after the call (relay), or under a new epoch (source:
-     * `stopped` when it happened again soon: another capture has this stream). May be NULL. */
+    /* Relay: the log wants a number that was acked before and is gone (it lost data): ask upstream to begin again. May be NULL. */
+    void (*behind)(void *arg, struct outlet_stream *s);
+    /* Downstream refuses this vector for good. Relay: the callback removes the stream. Source: it goes on under a new epoch
+     * (outlet_stream_vector tells it), or is `stopped` when it happened again soon: another capture has it. May be NULL. */
     void (*fenced)(void *arg, struct outlet_stream *s, const struct link_vector *greatest, bool stopped);
 };
 
@@ -37,9 +41,6 @@ void outlet_receive(struct outlet *o, uint64_t peer, const struct link_msg *msg,
 void outlet_peer_gone(struct outlet *o, uint64_t peer, int64_t now_ns);
 /* Heartbeats, silence, position checks, retries. Call at least every quarter heartbeat. */
 void outlet_tick(struct outlet *o, int64_t now_ns);
-/* Asks every peer for nothing more: Close(ended) for streams that ended was sent, nothing is held. */
-bool outlet_idle(const struct outlet *o);
-
 /* Source (capture): adds a stream under an epoch greater than every one before (wall clock in ms). Takes references of the
  * formats. The window bounds what is held per stream; when it is full a live stream gives up its oldest copy, else
  * outlet_room() turns false. */
@@ -80,8 +81,5 @@ struct outlet_stats outlet_stream_stats(const struct outlet_stream *s);
 void *outlet_stream_user(const struct outlet_stream *s);
 void outlet_stream_set_user(struct outlet_stream *s, void *user);
 uint64_t outlet_refused(const struct outlet *o);
-
-/* Tells every peer that streams here end or move: used on a clean exit. */
-void outlet_drain(struct outlet *o, int64_t now_ns);
 
 #endif
