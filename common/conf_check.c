@@ -363,7 +363,8 @@ static void check_stage(struct conf_yaml *y, const struct conf *c, const char *n
         FAULT(y, -1, connect, "capture.connect means nothing; expected it to be left out");
     check_addresses(y, listen, s->listen);
     check_addresses(y, connect, s->connect);
-    for (unsigned i = 0; s->isolate && s != &c->uploader && i < c->streams_count; i++) {
+    for (unsigned i = 0; s->isolate && !y->faults && s != &c->uploader && i < c->streams_count;
+         i++) {
         char *address =
             c->streams[i].name ? conf_stage_listen(c, name, c->streams[i].name, NULL) : NULL;
         check_addresses(y, listen, address);

@@ -1,0 +1,350 @@
+/* A stage's reports: a small table of numbers per stream, packed and sent once a second.
+ * Relies on ZeroMQ and libevent; a send that would wait is dropped.
+ * Leaves presentation, and judging silence, to the monitor. */
+#include "common/report.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+#include <zmq.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "proto/report.pb-c.h"
+
+#define REPORT_VERSION 1
+#define SUBJECTS_MAX 1025
+#define VALUES_MAX 64
+#define NOTE_MAX_BYTES 512
+#define COMMAND_MAX_BYTES 4096
+#define COMMANDS_A_TURN 16
+#define LINGER_MS 50
+
+struct number {
+    const char *name;
+    double value;
+};
+
+struct subject {
+    char *stream; /* "" for the process */
+    char *state, *note;
+    struct number numbers[VALUES_MAX];
+    size_t count;
+};
+
+struct report {
+    char *stage, *instance;
+    struct report_conf conf;
+    void *zmq, *socket;
+    struct event *timer, *soon, *readable;
+    struct subject **subjects;
+    size_t count;
+    int64_t start_ns;
+    bool ready, draining;
+};
+
+static struct subject *find(const struct report *r, const char *stream)
+{
+    for (size_t i = 0; i < r->count; i++)
+        if (strcmp(r->subjects[i]->stream, stream ? stream : "") == 0)
+            return r->subjects[i];
+    return NULL;
+}
+
+static struct subject *find_or_add(struct report *r, const char *stream)
+{
+    struct subject *s = r ? find(r, stream) : NULL;
+    if (!r || s || r->count == SUBJECTS_MAX)
+        return s;
+    s = xcalloc(1, sizeof *s);
+    s->stream = xstrdup(stream ? stream : "");
+    s->state = xstrdup("");
+    s->note = xstrdup("");
+    r->subjects = xrealloc(r->subjects, (r->count + 1) * sizeof *r->subjects);
+    r->subjects[r->count++] = s;
+    return s;
+}
+
+static double *number_of(struct report *r, const char *stream, const char *name)
+{
+    struct subject *s = find_or_add(r, stream);
+    if (!s)
+        return NULL;
+    for (size_t i = 0; i < s->count; i++)
+        if (s->numbers[i].name == name || strcmp(s->numbers[i].name, name) == 0)
+            return &s->numbers[i].value;
+    if (s->count == VALUES_MAX)
+        return NULL;
+    s->numbers[s->count].name = name;
+    return &s->numbers[s->count++].value;
+}
+
+void report_set(struct report *r, const char *stream, const char *name, double value)
+{
+    double *n = number_of(r, stream, name);
+    if (n)
+        *n = value;
+}
+
+void report_add(struct report *r, const char *stream, const char *name, double delta)
+{
+    double *n = number_of(r, stream, name);
+    if (n)
+        *n += delta;
+}
+
+double report_get(const struct report *r, const char *stream, const char *name)
+{
+    const struct subject *s = r ? find(r, stream) : NULL;
+    for (size_t i = 0; s && i < s->count; i++)
+        if (strcmp(s->numbers[i].name, name) == 0)
+            return s->numbers[i].value;
+    return 0;
+}
+
+static void send_soon(struct report *r)
+{
+    static const struct timeval now = {0};
+    if (!event_pending(r->soon, EV_TIMEOUT, NULL))
+        event_add(r->soon, &now);
+}
+
+static bool replace(char **at, const char *with)
+{
+    if (strcmp(*at, with) == 0)
+        return false;
+    free(*at);
+    *at = xstrdup(with);
+    return true;
+}
+
+void report_state(struct report *r, const char *stream, const char *state, const char *note)
+{
+    char cut[NOTE_MAX_BYTES];
+    struct subject *s = find_or_add(r, stream);
+    if (!s)
+        return;
+    size_t len = strnlen(note ? note : "", sizeof cut - 1);
+    memcpy(cut, note ? note : "", len);
+    cut[len] = '\0';
+    bool changed = replace(&s->state, state ? state : "");
+    if (replace(&s->note, cut) || changed)
+        send_soon(r);
+}
+
+static void subject_free(struct subject *s)
+{
+    free(s->stream);
+    free(s->state);
+    free(s->note);
+    free(s);
+}
+
+void report_forget(struct report *r, const char *stream)
+{
+    for (size_t i = 0; r && i < r->count; i++)
+        if (strcmp(r->subjects[i]->stream, stream ? stream : "") == 0) {
+            subject_free(r->subjects[i]);
+            r->subjects[i] = r->subjects[--r->count];
+            return;
+        }
+}
+
+static void fill_subject(const struct subject *s, Kvpipe__Subject *m)
+{
+    kvpipe__subject__init(m);
+    m->stream = s->stream;
+    m->state = s->state;
+    m->note = s->note;
+    m->values = xcalloc(s->count, sizeof *m->values);
+    m->n_values = s->count;
+    Kvpipe__Value *values = xcalloc(s->count, sizeof *values);
+    for (size_t i = 0; i < s->count; i++) {
+        kvpipe__value__init(&values[i]);
+        values[i].name = (char *)s->numbers[i].name;
+        values[i].value = s->numbers[i].value;
+        m->values[i] = &values[i];
+    }
+    if (!s->count)
+        free(values);
+}
+
+static void fill(const struct report *r, Kvpipe__Report *m)
+{
+    kvpipe__report__init(m);
+    m->version = REPORT_VERSION;
+    m->stage = r->stage;
+    m->instance = r->instance;
+    m->pid = (uint32_t)getpid();
+    m->program_version = KVPIPE_VERSION;
+    m->ready = r->ready;
+    m->draining = r->draining;
+    m->uptime_ms = (uint64_t)((clock_mono_ns() - r->start_ns) / NS_PER_MS);
+    m->subjects = xcalloc(r->count, sizeof *m->subjects);
+    m->n_subjects = r->count;
+    for (size_t i = 0; i < r->count; i++) {
+        m->subjects[i] = xcalloc(1, sizeof **m->subjects);
+        fill_subject(r->subjects[i], m->subjects[i]);
+    }
+}
+
+static void unfill(Kvpipe__Report *m)
+{
+    for (size_t i = 0; i < m->n_subjects; i++) {
+        if (m->subjects[i]->n_values)
+            free(m->subjects[i]->values[0]);
+        free(m->subjects[i]->values);
+        free(m->subjects[i]);
+    }
+    free(m->subjects);
+}
+
+static void read_commands(struct report *r);
+
+static void send_report(struct report *r)
+{
+    Kvpipe__Report m;
+    if (r->conf.sample)
+        r->conf.sample(r->conf.arg);
+    fill(r, &m);
+    size_t len = kvpipe__report__get_packed_size(&m);
+    uint8_t *bytes = xmalloc(len);
+    kvpipe__report__pack(&m, bytes);
+    unfill(&m);
+    if (zmq_send(r->socket, bytes, len, ZMQ_DONTWAIT) < 0) {
+        /* the monitor is away or slow: the next report says it all again */
+    }
+    free(bytes);
+    read_commands(r); /* a send can swallow the edge on the socket's file descriptor */
+}
+
+static void on_command(struct report *r, const uint8_t *bytes, size_t len)
+{
+    Kvpipe__Command *c =
+        len <= COMMAND_MAX_BYTES ? kvpipe__command__unpack(NULL, len, bytes) : NULL;
+    if (!c || c->version != REPORT_VERSION)
+        log_warn("report.command_refused", "bytes=%zu", len);
+    else if (r->conf.command)
+        r->conf.command(r->conf.arg, c->verb, *c->stream ? c->stream : NULL);
+    if (c)
+        kvpipe__command__free_unpacked(c, NULL);
+}
+
+static void read_commands(struct report *r)
+{
+    static const struct timeval now = {0};
+    for (int i = 0; i < COMMANDS_A_TURN; i++) {
+        zmq_msg_t msg;
+        zmq_msg_init(&msg);
+        int n = zmq_msg_recv(&msg, r->socket, ZMQ_DONTWAIT);
+        if (n >= 0)
+            on_command(r, zmq_msg_data(&msg), zmq_msg_size(&msg));
+        zmq_msg_close(&msg);
+        if (n < 0)
+            return;
+    }
+    event_add(r->soon, &now); /* more may wait and the edge is gone */
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    read_commands(arg);
+}
+
+static void on_time(evutil_socket_t fd, short what, void *arg)
+{
+    send_report(arg);
+}
+
+static int open_socket(struct report *r, const char *address)
+{
+    int linger = LINGER_MS, hwm = 4, one = 1, back = 100, back_max = 1000;
+    r->zmq = zmq_ctx_new();
+    r->socket = r->zmq ? zmq_socket(r->zmq, ZMQ_DEALER) : NULL;
+    if (!r->socket)
+        return -errno;
+    zmq_setsockopt(r->socket, ZMQ_LINGER, &linger, sizeof linger);
+    zmq_setsockopt(r->socket, ZMQ_SNDHWM, &hwm, sizeof hwm);
+    zmq_setsockopt(r->socket, ZMQ_IMMEDIATE, &one, sizeof one);
+    zmq_setsockopt(r->socket, ZMQ_RECONNECT_IVL, &back, sizeof back);
+    zmq_setsockopt(r->socket, ZMQ_RECONNECT_IVL_MAX, &back_max, sizeof back_max);
+    zmq_setsockopt(r->socket, ZMQ_ROUTING_ID, r->instance, strlen(r->instance));
+    int64_t most = COMMAND_MAX_BYTES;
+    zmq_setsockopt(r->socket, ZMQ_MAXMSGSIZE, &most, sizeof most);
+    return zmq_connect(r->socket, address) < 0 ? -errno : 0;
+}
+
+int report_create(struct event_base *base, const struct report_conf *conf, struct report **out)
+{
+    static const struct timeval second = {.tv_sec = 1};
+    struct report *r = xcalloc(1, sizeof *r);
+    int fd;
+    size_t len = sizeof fd;
+
+    r->conf = *conf;
+    r->stage = xstrdup(conf->stage);
+    r->instance = xstrdup(conf->instance);
+    r->start_ns = clock_mono_ns();
+    *out = r;
+    int e = open_socket(r, conf->address);
+    if (e == 0 && zmq_getsockopt(r->socket, ZMQ_FD, &fd, &len) < 0)
+        e = -errno;
+    if (e < 0) {
+        log_error("report.socket", "address=%s error=\"%s\"", conf->address, zmq_strerror(-e));
+        report_destroy(out);
+        return e;
+    }
+    r->timer = event_new(base, -1, EV_PERSIST, on_time, r);
+    r->soon = event_new(base, -1, 0, on_time, r);
+    r->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, r);
+    event_add(r->timer, &second);
+    event_add(r->readable, NULL);
+    return 0;
+}
+
+static void event_drop(struct event *e)
+{
+    if (e)
+        event_free(e);
+}
+
+void report_destroy(struct report **report)
+{
+    struct report *r = *report;
+    *report = NULL;
+    if (!r)
+        return;
+    event_drop(r->timer);
+    event_drop(r->soon);
+    event_drop(r->readable);
+    if (r->socket)
+        zmq_close(r->socket);
+    if (r->zmq)
+        zmq_ctx_term(r->zmq);
+    for (size_t i = 0; i < r->count; i++)
+        subject_free(r->subjects[i]);
+    free(r->subjects);
+    free(r->stage);
+    free(r->instance);
+    free(r);
+}
+
+void report_set_ready(struct report *r, bool ready)
+{
+    if (!r || r->ready == ready)
+        return;
+    r->ready = ready;
+    send_soon(r);
+}
+
+void report_set_draining(struct report *r)
+{
+    if (!r)
+        return;
+    r->draining = true;
+    send_soon(r);
+}
