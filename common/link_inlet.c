@@ -80,9 +80,9 @@ void inlet_destroy(struct inlet **inlet)
 struct inlet_session *inlet_find(struct inlet *in, const char *stream)
 {
     struct inlet_session *s;
-    TAILQ_FOREACH(s, &in->sessions, entry)
-    if (strcmp(s->stream, stream) == 0)
-        return s;
+    TAILQ_FOREACH (s, &in->sessions, entry)
+        if (strcmp(s->stream, stream) == 0)
+            return s;
     return NULL;
 }
 
@@ -111,9 +111,9 @@ static void say_hello(struct inlet *in, unsigned link)
     struct link_msg msg = {.type = LINK_HELLO};
     struct inlet_session *s;
 
-    TAILQ_FOREACH(s, &in->sessions, entry)
-    if (s->link == link && (s->state == OPEN || s->state == ASKING))
-        s->state = BROKEN;
+    TAILQ_FOREACH (s, &in->sessions, entry)
+        if (s->link == link && (s->state == OPEN || s->state == ASKING))
+            s->state = BROKEN;
     in->links[link].strikes = 0;
     msg.hello.version = LINK_VERSION;
     strcpy(msg.hello.instance, in->conf.instance);
@@ -139,9 +139,9 @@ void inlet_link_remove(struct inlet *in, unsigned link)
     if (link >= LINKS_MAX)
         return;
     in->links[link].up = in->links[link].said_hello = false;
-    TAILQ_FOREACH(s, &in->sessions, entry)
-    if (s->link == link && (s->state == OPEN || s->state == ASKING))
-        s->state = BROKEN;
+    TAILQ_FOREACH (s, &in->sessions, entry)
+        if (s->link == link && (s->state == OPEN || s->state == ASKING))
+            s->state = BROKEN;
 }
 
 static void refuse(struct inlet *in, unsigned link, const struct link_msg *msg, const char *why)
@@ -390,12 +390,11 @@ static void beat(struct inlet *in, unsigned link)
     struct inlet_session *s;
     unsigned n = 0;
 
-    TAILQ_FOREACH(s, &in->sessions, entry)
-    n += s->link == link && (s->state == ASKING || s->state == OPEN);
+    TAILQ_FOREACH (s, &in->sessions, entry)
+        n += s->link == link && (s->state == ASKING || s->state == OPEN);
     msg.heartbeat.incarnation = in->conf.incarnation;
     msg.heartbeat.sessions = xcalloc(n, sizeof *msg.heartbeat.sessions);
-    TAILQ_FOREACH(s, &in->sessions, entry)
-    {
+    TAILQ_FOREACH (s, &in->sessions, entry) {
         if (s->link != link || (s->state != ASKING && s->state != OPEN))
             continue;
         struct link_heartbeat_session *hs = &msg.heartbeat.sessions[msg.heartbeat.nsessions++];
@@ -413,8 +412,7 @@ static void beat(struct inlet *in, unsigned link)
 void inlet_flush(struct inlet *in)
 {
     struct inlet_session *s;
-    TAILQ_FOREACH(s, &in->sessions, entry)
-    {
+    TAILQ_FOREACH (s, &in->sessions, entry) {
         if (s->ack_waits && s->state == OPEN)
             send_positions(in, s, LINK_ACK, &s->acked);
         s->ack_waits = false;

@@ -109,9 +109,9 @@ void outlet_destroy(struct outlet **out)
 static struct peer *find_peer(struct outlet *o, uint64_t id)
 {
     struct peer *p;
-    TAILQ_FOREACH(p, &o->peers, entry)
-    if (p->id == id)
-        return p;
+    TAILQ_FOREACH (p, &o->peers, entry)
+        if (p->id == id)
+            return p;
     return NULL;
 }
 
@@ -136,8 +136,7 @@ static struct peer *best_peer(const struct outlet_stream *s)
 {
     struct peer *p, *best = NULL;
     uint64_t most = 0;
-    TAILQ_FOREACH(p, &s->outlet->peers, entry)
-    {
+    TAILQ_FOREACH (p, &s->outlet->peers, entry) {
         uint64_t x = score(s->name, p->instance);
         if (p->usable && !p->draining && (!best || x > most)) {
             best = p;
@@ -178,8 +177,7 @@ static void open_on(struct outlet_stream *s, struct peer *p, int64_t now)
     s->blocked = s->ended_sent = false;
     s->moved_ns = now;
     set_name(&msg, s);
-    EACH_TRACK(s, t)
-    {
+    EACH_TRACK (s, t) {
         t->format_sent = 0;
         msg.open.tracks[msg.open.ntracks++] =
             (struct link_track){.track = t->number, .base = t->acked, .format = t->format};
@@ -204,9 +202,9 @@ static void leave_peer(struct outlet *o, struct peer *p, int64_t now)
 {
     struct outlet_stream *s;
     p->usable = false;
-    TAILQ_FOREACH(s, &o->streams, entry)
-    if (s->owner == p)
-        choose(s, now);
+    TAILQ_FOREACH (s, &o->streams, entry)
+        if (s->owner == p)
+            choose(s, now);
 }
 
 void outlet_peer_gone(struct outlet *o, uint64_t id, int64_t now)
@@ -241,7 +239,7 @@ static void move_if_better(struct outlet_stream *s, int64_t now)
     if (old && (s->outlet->conf.sticky || now - s->moved_ns < MOVE_AFTER_NS))
         return;
     struct link_vector v = vector_of(s);
-    old_id = old ? old->id : 0;
+    uint64_t old_id = old ? old->id : 0;
     open_on(s, best, now);
     if (old_id && (old = find_peer(s->outlet, old_id)))
         send_close(s, old, LINK_CLOSE_MOVED, v, now);
@@ -328,8 +326,7 @@ static struct track *earliest(struct outlet_stream *s)
 {
     struct track *best = NULL;
     int64_t least = 0;
-    EACH_TRACK(s, t)
-    {
+    EACH_TRACK (s, t) {
         if (t->sent >= t->window.next || t->sent >= t->limit)
             continue;
         int64_t dts = next_dts(t);
@@ -343,9 +340,9 @@ static struct track *earliest(struct outlet_stream *s)
 
 static bool all_sent(struct outlet_stream *s)
 {
-    EACH_TRACK(s, t)
-    if (t->sent < t->window.next)
-        return false;
+    EACH_TRACK (s, t)
+        if (t->sent < t->window.next)
+            return false;
     return true;
 }
 
@@ -380,8 +377,7 @@ static bool covers(const struct outlet_stream *s, const struct link_positions *a
 static bool acked(struct outlet_stream *s, const struct link_positions *at)
 {
     bool moved = false;
-    EACH_TRACK(s, t)
-    {
+    EACH_TRACK (s, t) {
         unsigned i = t->number - 1u;
         uint64_t credit = at->credit[i] < CREDIT_MAX ? at->credit[i] : CREDIT_MAX;
         if (at->next[i] > t->acked) {
@@ -427,8 +423,7 @@ static void on_resume(struct outlet *o, struct outlet_stream *s, const struct li
     }
     s->state = OPEN;
     bool behind = false;
-    EACH_TRACK(s, t)
-    {
+    EACH_TRACK (s, t) {
         uint64_t next = at->next[t->number - 1];
         if (!o->conf.source && next < t->window.low)
             behind = true;
@@ -524,8 +519,7 @@ static bool lacks(struct outlet_stream *s, const struct link_heartbeat_session *
         return s->state == OPEN;
     if (s->state == OPENING)
         return true;
-    EACH_TRACK(s, t)
-    {
+    EACH_TRACK (s, t) {
         uint64_t has = hs->at.next[t->number - 1];
         if (has < t->sent_at_beat && has == t->told)
             lacking = true;
@@ -540,8 +534,7 @@ static void check_positions(struct outlet *o, struct peer *p, const struct link_
     struct outlet_stream *s;
     uint64_t id = p->id;
 
-    TAILQ_FOREACH(s, &o->streams, entry)
-    {
+    TAILQ_FOREACH (s, &o->streams, entry) {
         if (find_peer(o, id) != p)
             return;
         if (s->owner != p || (s->state != OPENING && s->state != OPEN))
@@ -576,10 +569,10 @@ static void on_hello(struct outlet *o, uint64_t id, const struct link_msg *msg, 
             msg->hello.instance, msg->hello.version, LINK_VERSION);
         return;
     }
-    TAILQ_FOREACH(old, &o->peers,
-                  entry) /* a restarted or reconnected instance takes its own place */
-    if (old->id != id && strcmp(old->instance, msg->hello.instance) == 0)
-        break;
+    /* a restarted or reconnected instance takes its own place */
+    TAILQ_FOREACH (old, &o->peers, entry)
+        if (old->id != id && strcmp(old->instance, msg->hello.instance) == 0)
+            break;
     p = find_peer(o, id);
     if (!p) {
         if (o->npeers >= PEERS_MAX) {
@@ -596,9 +589,8 @@ static void on_hello(struct outlet *o, uint64_t id, const struct link_msg *msg, 
     p->heard_ns = now;
     p->usable = true;
     p->draining = false;
-    old_id = old ? old->id : 0;
-    TAILQ_FOREACH(s, &o->streams, entry)
-    {
+    uint64_t old_id = old ? old->id : 0;
+    TAILQ_FOREACH (s, &o->streams, entry) {
         if (find_peer(o, id) != p) /* gone already, found on sending */
             break;
         if (s->owner && (s->owner == p || s->owner->id == old_id))
@@ -620,8 +612,8 @@ static void on_heartbeat(struct outlet *o, struct peer *p, const struct link_msg
     }
     if (!p->usable && !p->draining) {
         p->usable = true;
-        TAILQ_FOREACH(s, &o->streams, entry)
-        move_if_better(s, now);
+        TAILQ_FOREACH (s, &o->streams, entry)
+            move_if_better(s, now);
     }
     check_positions(o, p, msg, now);
 }
@@ -682,12 +674,11 @@ static void beat(struct outlet *o, struct peer *p, int64_t now)
     struct outlet_stream *s;
     unsigned n = 0;
 
-    TAILQ_FOREACH(s, &o->streams, entry)
-    n += s->owner == p;
+    TAILQ_FOREACH (s, &o->streams, entry)
+        n += s->owner == p;
     msg.heartbeat.incarnation = o->conf.incarnation;
     msg.heartbeat.sessions = xcalloc(n, sizeof *msg.heartbeat.sessions);
-    TAILQ_FOREACH(s, &o->streams, entry)
-    {
+    TAILQ_FOREACH (s, &o->streams, entry) {
         if (s->owner != p)
             continue;
         struct link_heartbeat_session *hs = &msg.heartbeat.sessions[msg.heartbeat.nsessions++];
@@ -695,8 +686,7 @@ static void beat(struct outlet *o, struct peer *p, int64_t now)
         hs->vector = vector_of(s);
         if (s->state != OPEN)
             continue;
-        EACH_TRACK(s, t)
-        {
+        EACH_TRACK (s, t) {
             hs->at.tracks |= (uint8_t)(1u << (t->number - 1));
             hs->at.next[t->number - 1] = t->sent;
             t->sent_at_beat = t->sent;
@@ -713,15 +703,15 @@ static void beat_all(struct outlet *o, int64_t now)
     unsigned n = 0;
     struct peer *p;
 
-    TAILQ_FOREACH(p, &o->peers, entry)
-    if (p->usable && n < PEERS_MAX)
-        ids[n++] = p->id;
+    TAILQ_FOREACH (p, &o->peers, entry)
+        if (p->usable && n < PEERS_MAX)
+            ids[n++] = p->id;
     for (unsigned i = 0; i < n; i++)
         if ((p = find_peer(o, ids[i])))
             beat(o, p, now);
-    TAILQ_FOREACH(s, &o->streams, entry)
-    if (s->ended_sent && s->state == OPEN && s->owner)
-        send_close(s, s->owner, LINK_CLOSE_ENDED, vector_of(s), now);
+    TAILQ_FOREACH (s, &o->streams, entry)
+        if (s->ended_sent && s->state == OPEN && s->owner)
+            send_close(s, s->owner, LINK_CLOSE_ENDED, vector_of(s), now);
 }
 
 static void drop_silent(struct outlet *o, int64_t now)
@@ -730,9 +720,9 @@ static void drop_silent(struct outlet *o, int64_t now)
     unsigned n = 0;
     struct peer *p;
 
-    TAILQ_FOREACH(p, &o->peers, entry)
-    if (p->usable && now - p->heard_ns >= o->conf.silence_ns && n < PEERS_MAX)
-        ids[n++] = p->id;
+    TAILQ_FOREACH (p, &o->peers, entry)
+        if (p->usable && now - p->heard_ns >= o->conf.silence_ns && n < PEERS_MAX)
+            ids[n++] = p->id;
     for (unsigned i = 0; i < n; i++) {
         if (!(p = find_peer(o, ids[i]))) /* found gone while streams of another moved */
             continue;
@@ -750,8 +740,8 @@ void outlet_tick(struct outlet *o, int64_t now)
     /* This process itself stood still: what peers sent meanwhile is not read yet, so they are not
      * silent. */
     if (o->tick_ns && now - o->tick_ns > o->conf.silence_ns / 2)
-        TAILQ_FOREACH(p, &o->peers, entry)
-    p->heard_ns = now;
+        TAILQ_FOREACH (p, &o->peers, entry)
+            p->heard_ns = now;
     o->tick_ns = now;
     drop_silent(o, now);
     for (s = TAILQ_FIRST(&o->streams); s; s = next) {
@@ -834,9 +824,9 @@ void outlet_stream_remove(struct outlet *o, struct outlet_stream **stream)
 struct outlet_stream *outlet_stream_find(struct outlet *o, const char *name)
 {
     struct outlet_stream *s;
-    TAILQ_FOREACH(s, &o->streams, entry)
-    if (strcmp(s->name, name) == 0)
-        return s;
+    TAILQ_FOREACH (s, &o->streams, entry)
+        if (strcmp(s->name, name) == 0)
+            return s;
     return NULL;
 }
 
