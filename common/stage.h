@@ -30,7 +30,7 @@ struct stage_ops {
     int (*setup)(struct stage *st);
     /* SIGTERM/SIGINT came: finish what can be finished; call stage_quit() when done. Forced after the drain deadline (4 s). */
     void (*drain)(struct stage *st);
-    void (*teardown)(struct stage *st);
+    void (*teardown)(struct stage *st); /* after a setup that returned 0 (a failed one cleans up itself); may be NULL */
     /* Fills counters just before a report goes out (every second); may be NULL. */
     void (*sample)(struct stage *st);
     /* A command from the monitor ("keyframe" with a stream name); returns 0 or -ENOTSUP. May be NULL. */
