@@ -39,7 +39,7 @@ struct http_call {
     int status;     /* of the response being read */
     int error;      /* negative errno that made a callback stop the transfer */
     bool answering; /* the final response's headers are complete */
-    bool over;      /* the answer is complete although the upload is not */
+    bool over;      /* no more of the answer comes, although the upload has not ended */
     bool paused;    /* on_upload had nothing */
     bool want_wake; /* listed work for the wake event */
     bool cancelled; /* no callback any more */
@@ -106,8 +106,9 @@ static void wake_later(struct http_call *call)
     event_active(call->client->wake, EV_TIMEOUT, 0);
 }
 
-/* libcurl goes on sending after a complete answer, and waits for ever when the upload is paused
- * then. It no longer wants to read when the answer is complete, and this is where that shows. */
+/* libcurl goes on sending after a complete (or cut) answer, and waits for ever when the upload is
+ * paused then. That it no longer wants to read shows here; the upload is ended, and libcurl itself
+ * then judges whether the answer was whole. */
 static void note_end_of_answer(CURL *easy, int what)
 {
     struct http_call *call = NULL;
@@ -117,7 +118,8 @@ static void note_end_of_answer(CURL *easy, int what)
         what == CURL_POLL_IN || what == CURL_POLL_INOUT)
         return;
     call->over = true;
-    wake_later(call);
+    if (call->paused)
+        wake_later(call);
 }
 
 static void unwatch(struct watch *w)
@@ -174,8 +176,10 @@ static size_t stop(struct http_call *call, int error, size_t abort_value)
 static size_t on_read(char *dst, size_t size, size_t n, void *arg)
 {
     struct http_call *call = arg;
-    if (call->cancelled || call->over || call->error)
+    if (call->cancelled || call->error)
         return CURL_READFUNC_ABORT;
+    if (call->over)
+        return 0;
     ssize_t got = call->req.on_upload(call->req.arg, dst, size * n);
     if (call->cancelled)
         return CURL_READFUNC_ABORT;
@@ -318,11 +322,13 @@ static void finish(struct http_call *call, CURLcode code)
 {
     struct http_client *client = call->client;
     long status = 0;
-    curl_off_t sent = 0;
+    curl_off_t sent = 0, length = -1;
     curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(call->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
-    if (call->over && !call->error && code == CURLE_ABORTED_BY_CALLBACK)
-        code = CURLE_OK; /* on_read() stopped it for that reason */
+    curl_easy_getinfo(call->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    if (call->over && code == CURLE_SEND_ERROR && length == call->received_bytes)
+        code =
+            CURLE_OK; /* the answer was whole; the peer just did not wait for the end of the body */
     int error = call->error ? call->error : errno_of(code);
     if (buf_append(&call->answer, "", 1) == 0)
         call->answer.len--;
@@ -363,9 +369,9 @@ static void finish_calls(struct http_client *client)
 static struct http_call *next_to_wake(struct http_client *client)
 {
     struct http_call *call;
-    TAILQ_FOREACH(call, &client->calls, link)
-    if (call->want_wake)
-        return call;
+    TAILQ_FOREACH (call, &client->calls, link)
+        if (call->want_wake)
+            return call;
     return NULL;
 }
 
@@ -379,8 +385,6 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
         call->want_wake = false;
         if (call->cancelled) {
             destroy(call);
-        } else if (call->over) {
-            finish(call, CURLE_OK);
         } else if (call->paused) {
             call->paused = false;
             client->depth++;

@@ -23,8 +23,8 @@ struct http_response {
     int status; /* final status, 0 when none came */
     int error;  /* 0: the answer came whole. -EMSGSIZE: too large. -ETIMEDOUT. -ECONNREFUSED: no
                  * connection.  -EHOSTUNREACH: name not resolved. -EPROTO: TLS or HTTP broken.
-                 * -ECONNRESET: cut off.  -EACCES: certificate not accepted. -ENOENT: certificate,
-                 * key  or CA file unusable. -ECANCELED: a callback refused. */
+                 * -ECONNRESET: cut off or bad chunking.  -EACCES: certificate not accepted. -ENOENT:
+                 * certificate,  key  or CA file unusable. -ECANCELED: a callback refused. */
     const char *error_text; /* for a log, "" when error is 0 */
     const uint8_t *body;    /* the answer, when there was no on_body; NUL follows it */
     size_t body_len;
