@@ -120,7 +120,7 @@ static void say_hello(struct inlet *in, unsigned link)
     msg.hello.incarnation = in->conf.incarnation;
     msg.hello.connection = in->links[link].connection;
     in->links[link].said_hello = true;
-    in->ops.send(in->arg, link, &msg);
+    in->ops.send(in->ops.send_arg, link, &msg);
 }
 
 void inlet_link_up(struct inlet *in, unsigned link, int64_t now)
@@ -158,7 +158,7 @@ static void send_fenced(struct inlet *in, unsigned link, const char *stream,
     strcpy(msg.stream, stream);
     msg.close.reason = LINK_CLOSE_FENCED;
     msg.close.greatest = *greatest;
-    in->ops.send(in->arg, link, &msg);
+    in->ops.send(in->ops.send_arg, link, &msg);
 }
 
 static void on_open(struct inlet *in, unsigned link, struct link_msg *msg)
@@ -197,7 +197,7 @@ static void send_positions(struct inlet *in, struct inlet_session *s, enum link_
     struct link_msg msg = {.type = type, .vector = s->vector};
     strcpy(msg.stream, s->stream);
     msg.positions = *at;
-    in->ops.send(in->arg, s->link, &msg);
+    in->ops.send(in->ops.send_arg, s->link, &msg);
 }
 
 void inlet_resume(struct inlet *in, struct inlet_session *s, const struct link_positions *at)
@@ -405,7 +405,7 @@ static void beat(struct inlet *in, unsigned link)
             hs->acked = s->acked;
         }
     }
-    in->ops.send(in->arg, link, &msg);
+    in->ops.send(in->ops.send_arg, link, &msg);
     free(msg.heartbeat.sessions);
 }
 
@@ -437,7 +437,7 @@ void inlet_drain(struct inlet *in)
     inlet_flush(in);
     for (unsigned i = 0; i < LINKS_MAX; i++)
         if (in->links[i].up && in->links[i].said_hello)
-            in->ops.send(in->arg, i, &msg);
+            in->ops.send(in->ops.send_arg, i, &msg);
 }
 
 const char *inlet_session_stream(const struct inlet_session *s)

@@ -17,7 +17,8 @@ struct inlet_conf {
 
 struct inlet_ops {
     /* Sends up a link. Borrows the message. */
-    void (*send)(void *arg, unsigned link, const struct link_msg *msg);
+    void (*send)(void *send_arg, unsigned link, const struct link_msg *msg);
+    void *send_arg;
     /* A greater vector opened the stream: all of the older session is to be thrown away; make older data durable, store the
      * vector, then answer with inlet_resume (now or later). `msg` is the Open: formats and bases. */
     void (*open)(void *arg, struct inlet_session *s, const struct link_msg *msg);

@@ -159,7 +159,7 @@ static void set_name(struct link_msg *msg, const struct outlet_stream *s)
 
 static int send_to(struct outlet *o, struct peer *p, const struct link_msg *msg, int64_t now)
 {
-    int r = o->ops.send(o->arg, p->id, msg);
+    int r = o->ops.send(o->ops.send_arg, p->id, msg);
     if (r == -EHOSTUNREACH)
         outlet_peer_gone(o, p->id, now);
     return r;
@@ -239,7 +239,7 @@ static void move_if_better(struct outlet_stream *s, int64_t now)
     if (old && (s->outlet->conf.sticky || now - s->moved_ns < MOVE_AFTER_NS))
         return;
     struct link_vector v = vector_of(s);
-    uint64_t old_id = old ? old->id : 0;
+    old_id = old ? old->id : 0;
     open_on(s, best, now);
     if (old_id && (old = find_peer(s->outlet, old_id)))
         send_close(s, old, LINK_CLOSE_MOVED, v, now);
@@ -640,7 +640,7 @@ void outlet_receive(struct outlet *o, uint64_t id, const struct link_msg *msg, i
     if (!p) { /* a missed connection event: ask who it is */
         struct link_msg ask = {.type = LINK_HELLO};
         ask.hello.version = LINK_VERSION;
-        o->ops.send(o->arg, id, &ask);
+        o->ops.send(o->ops.send_arg, id, &ask);
         return;
     }
     p->heard_ns = now;

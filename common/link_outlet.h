@@ -19,7 +19,8 @@ struct outlet_conf {
 struct outlet_ops {
     /* Sends to a peer. Borrows the message. 0; -EAGAIN: not now, the outlet keeps the item and tries at the next tick;
      * -EHOSTUNREACH: the peer is gone. */
-    int (*send)(void *arg, uint64_t peer, const struct link_msg *msg);
+    int (*send)(void *send_arg, uint64_t peer, const struct link_msg *msg);
+    void *send_arg;
     /* Resume came (exact vector). Called before held items are sent again. May be NULL. */
     void (*resumed)(void *arg, struct outlet_stream *s, const struct link_positions *at);
     /* Ack moved the position or the credit. May be NULL. */

@@ -11,6 +11,7 @@ struct relay_stream; /* one stream in its current session */
 
 struct relay_conf {
     const char *connect, *listen, *instance;
+    bool sticky; /* towards the uploader: a stream leaves it only when it is gone or drained */
     const struct conf_link *link;
     /* Per track codec the most items this stage takes in before their acks (0: what downstream gives). */
     uint64_t (*credit)(const struct link_format *format);
@@ -42,6 +43,8 @@ void relay_end(struct relay_stream *s);
 void relay_break(struct relay_stream *s);
 
 const char *relay_stream_name(const struct relay_stream *s);
+/* The epoch: wall clock in ms when capture began this numbering. Greater after every start of capture. */
+uint64_t relay_stream_epoch(const struct relay_stream *s);
 struct outlet_stats relay_stream_stats(const struct relay_stream *s);
 uint64_t relay_refused(const struct relay *r);
 /* Calls fn for every stream that is open now. */

@@ -1,0 +1,592 @@
+/* Sockets around the link's state machines: a ROUTER for an outlet, one DEALER per upstream address
+ * for an inlet. Relies on libzmq (ZMQ_FD, edge-triggered: read until empty after any use) and
+ * libevent. Leaves all rules to link_outlet.c and link_inlet.c; names are looked up in
+ * common/resolve.c. */
+#include "common/link_socket.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+#include <zmq.h>
+
+#include "common/clock.h"
+#include "common/link_wire.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/resolve.h"
+
+#define BATCH 256 /* messages read in one turn, so that timers and other sockets get theirs */
+#define PEERS_MAX 1024
+#define DRAIN_MS 100 /* a clean exit waits so long for its last words to leave */
+#define ROUTING_ID_MAX 255
+
+static void *context(void)
+{
+    static void *ctx; /* one per process, as ZeroMQ wants it; ends with it */
+    if (!ctx) {
+        ctx = zmq_ctx_new();
+        zmq_ctx_set(ctx, ZMQ_MAX_SOCKETS, 4096);
+    }
+    return ctx;
+}
+
+static uint64_t random_u64(void)
+{
+    uint64_t x = 0;
+    while (!x)
+        if (getrandom(&x, sizeof x, 0) < 0)
+            x = (uint64_t)clock_wall_ns() ^ (uint64_t)getpid() << 32;
+    return x;
+}
+
+/* ---- one socket on the loop ---- */
+
+struct zsock {
+    void *zmq;
+    struct event *readable, *again; /* ZMQ_FD; and a turn of our own after a send or a full batch */
+};
+
+static void set_int(void *zmq, int option, int value)
+{
+    zmq_setsockopt(zmq, option, &value, sizeof value);
+}
+
+static void zsock_open(struct zsock *z, struct event_base *base, int type, event_callback_fn cb,
+                       void *arg)
+{
+    int fd = -1;
+    size_t len = sizeof fd;
+    int64_t max = LINK_PAYLOAD_MAX;
+
+    z->zmq = zmq_socket(context(), type);
+    /* No high-water mark: the credit bounds what is under way, and at a mark ZeroMQ drops or
+     * blocks. */
+    set_int(z->zmq, ZMQ_SNDHWM, 0);
+    set_int(z->zmq, ZMQ_RCVHWM, 0);
+    set_int(z->zmq, ZMQ_LINGER, 0);
+    set_int(z->zmq, ZMQ_IPV6, 1);
+    set_int(z->zmq, ZMQ_RECONNECT_IVL, 50);
+    set_int(z->zmq, ZMQ_RECONNECT_IVL_MAX, 500);
+    zmq_setsockopt(z->zmq, ZMQ_MAXMSGSIZE, &max, sizeof max);
+    if (type == ZMQ_ROUTER)
+        set_int(z->zmq, ZMQ_ROUTER_MANDATORY, 1);
+    zmq_getsockopt(z->zmq, ZMQ_FD, &fd, &len);
+    z->readable = event_new(base, fd, EV_READ | EV_PERSIST, cb, arg);
+    z->again = event_new(base, -1, 0, cb, arg);
+    event_add(z->readable, NULL);
+}
+
+static void zsock_close(struct zsock *z)
+{
+    if (z->readable)
+        event_free(z->readable);
+    if (z->again)
+        event_free(z->again);
+    if (z->zmq)
+        zmq_close(z->zmq);
+    *z = (struct zsock){0};
+}
+
+/* A send may have swallowed the edge of ZMQ_FD: look once more in this loop turn. */
+static void zsock_again(struct zsock *z)
+{
+    event_active(z->again, 0, 0);
+}
+
+static void free_part(void *data, void *hint)
+{
+    struct blob *b = hint;
+    (void)data;
+    blob_unref(&b);
+}
+
+static int send_part(void *zmq, struct blob *b, int flags)
+{
+    zmq_msg_t part;
+    zmq_msg_init_data(&part, (void *)b->data, b->len, free_part, blob_ref(b));
+    if (zmq_msg_send(&part, zmq, flags | ZMQ_DONTWAIT) >= 0)
+        return 0;
+    int err = errno;
+    zmq_msg_close(&part);
+    return -err;
+}
+
+/* Sends header and, for a frame, its payload. On a ROUTER `id` goes first. */
+static int zsock_send(struct zsock *z, const void *id, size_t id_len, const struct link_msg *msg)
+{
+    struct blob *header = link_wire_encode(msg);
+    struct blob *payload = msg->type == LINK_FRAME ? msg->item.item.payload : NULL;
+    int r = 0;
+
+    if (id_len && zmq_send(z->zmq, id, id_len, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
+        r = -errno;
+    if (r == 0)
+        r = send_part(z->zmq, header, payload ? ZMQ_SNDMORE : 0);
+    if (r == 0 && payload)
+        r = send_part(z->zmq, payload, 0);
+    blob_unref(&header);
+    zsock_again(z);
+    return r;
+}
+
+static void close_part(void *arg)
+{
+    zmq_msg_close(arg);
+    free(arg);
+}
+
+/* Takes the part over into a blob, without a copy. */
+static struct blob *take_part(zmq_msg_t *part)
+{
+    zmq_msg_t *own = xmalloc(sizeof *own);
+    zmq_msg_init(own);
+    zmq_msg_move(own, part);
+    return blob_wrap(zmq_msg_data(own), zmq_msg_size(own), close_part, own);
+}
+
+struct parts {
+    uint8_t id[ROUTING_ID_MAX];
+    size_t id_len;
+    struct blob *header, *payload;
+    bool too_many;
+};
+
+static void parts_fini(struct parts *p)
+{
+    blob_unref(&p->header);
+    blob_unref(&p->payload);
+}
+
+/* Reads one whole multipart message. Returns 0 or -EAGAIN. */
+static int zsock_receive(struct zsock *z, bool with_id, struct parts *p)
+{
+    zmq_msg_t part;
+    int n = with_id ? -1 : 0, more = 1;
+
+    *p = (struct parts){0};
+    while (more) {
+        zmq_msg_init(&part);
+        if (zmq_msg_recv(&part, z->zmq, ZMQ_DONTWAIT) < 0) {
+            zmq_msg_close(&part);
+            parts_fini(p);
+            return -EAGAIN;
+        }
+        more = zmq_msg_more(&part);
+        if (n == -1) {
+            p->id_len = zmq_msg_size(&part) <= sizeof p->id ? zmq_msg_size(&part) : 0;
+            memcpy(p->id, zmq_msg_data(&part), p->id_len);
+        } else if (n == 0) {
+            p->header = take_part(&part);
+        } else if (n == 1) {
+            p->payload = take_part(&part);
+        } else {
+            p->too_many = true;
+        }
+        zmq_msg_close(&part);
+        n++;
+    }
+    return 0;
+}
+
+/* Decodes what was read; the payload's reference goes into a frame. Returns false after counting
+ * and logging a refusal. */
+static bool decode(struct parts *p, struct link_msg *msg, uint64_t *refused, const char *where)
+{
+    const char *why = "more than a header and a payload";
+
+    if (!p->header)
+        why = "no header";
+    else if (!p->too_many &&
+             link_wire_decode(p->header->data, p->header->len, p->payload, msg, &why) == 0) {
+        if (msg->type == LINK_FRAME)
+            p->payload = NULL;
+        return true;
+    }
+    ++*refused;
+    log_warn("link.undecodable", "on=%s bytes=%zu cause=\"%s\"", where,
+             p->header ? p->header->len : 0, why);
+    return false;
+}
+
+static struct event *start_tick(struct event_base *base, const struct conf_link *conf,
+                                event_callback_fn cb, void *arg)
+{
+    struct event *ev = event_new(base, -1, EV_PERSIST, cb, arg);
+    int64_t us = conf->heartbeat_ms * 1000 / 5;
+    struct timeval tv = {.tv_sec = us / 1000000, .tv_usec = us % 1000000};
+    event_add(ev, &tv);
+    return ev;
+}
+
+/* ---- outlet side ---- */
+
+struct route {
+    uint8_t id[ROUTING_ID_MAX];
+    size_t len;
+    uint64_t peer;
+};
+
+struct link_server {
+    struct zsock sock;
+    struct outlet *outlet;
+    struct event *tick;
+    char *address;
+    struct route *routes; /* ring of the newest PEERS_MAX; a peer that fell out is met anew by its
+                             next message */
+    unsigned nroutes, oldest;
+    uint64_t next_peer, refused;
+};
+
+static struct route *route_of_peer(struct link_server *s, uint64_t peer)
+{
+    for (unsigned i = 0; i < s->nroutes; i++)
+        if (s->routes[i].peer == peer)
+            return &s->routes[i];
+    return NULL;
+}
+
+static struct route *route_of_id(struct link_server *s, const uint8_t *id, size_t len)
+{
+    for (unsigned i = 0; i < s->nroutes; i++)
+        if (s->routes[i].len == len && memcmp(s->routes[i].id, id, len) == 0)
+            return &s->routes[i];
+    struct route *r;
+    if (s->nroutes < PEERS_MAX) {
+        r = &s->routes[s->nroutes++];
+    } else {
+        r = &s->routes[s->oldest++ % PEERS_MAX];
+        outlet_peer_gone(s->outlet, r->peer, clock_mono_ns());
+    }
+    memcpy(r->id, id, len);
+    r->len = len;
+    r->peer = ++s->next_peer;
+    return r;
+}
+
+static void forget_route(struct link_server *s, uint64_t peer)
+{
+    struct route *r = route_of_peer(s, peer);
+    if (r)
+        *r = s->routes[--s->nroutes];
+}
+
+static int server_send(void *arg, uint64_t peer, const struct link_msg *msg)
+{
+    struct link_server *s = arg;
+    struct route *r = route_of_peer(s, peer);
+
+    if (!r)
+        return -EHOSTUNREACH;
+    int rc = zsock_send(&s->sock, r->id, r->len, msg);
+    if (rc == -EHOSTUNREACH)
+        forget_route(s, peer);
+    else if (rc && rc != -EAGAIN)
+        log_error("link.send", "address=%s error=%d", s->address, -rc);
+    return rc && rc != -EHOSTUNREACH ? -EAGAIN : rc;
+}
+
+static void server_readable(evutil_socket_t fd, short what, void *arg)
+{
+    struct link_server *s = arg;
+    struct parts p;
+    struct link_msg msg;
+    int n;
+    (void)fd, (void)what;
+
+    for (n = 0; n < BATCH && zsock_receive(&s->sock, true, &p) == 0; n++) {
+        struct route *r = route_of_id(s, p.id, p.id_len);
+        uint64_t peer = r->peer;
+        if (decode(&p, &msg, &s->refused, s->address)) {
+            outlet_receive(s->outlet, peer, &msg, clock_mono_ns());
+            link_msg_fini(&msg);
+        }
+        parts_fini(&p);
+    }
+    if (n == BATCH)
+        zsock_again(&s->sock);
+}
+
+static void server_tick(evutil_socket_t fd, short what, void *arg)
+{
+    struct link_server *s = arg;
+    (void)fd, (void)what;
+    outlet_tick(s->outlet, clock_mono_ns());
+}
+
+static int bind_socket(void *zmq, const char *address)
+{
+    if (zmq_bind(zmq, address) == 0)
+        return 0;
+    int err = errno;
+    log_error("link.bind",
+              "address=%s cause=\"%s\" do=\"stop the process that has it, or give this stage "
+              "another `listen`\"",
+              address, zmq_strerror(err));
+    return -err;
+}
+
+int link_server_create(struct event_base *base, const char *address, const struct conf_link *conf,
+                       unsigned role, const struct outlet_ops *ops, void *arg,
+                       struct link_server **out)
+{
+    struct link_server *s = xcalloc(1, sizeof *s);
+    struct outlet_conf oc = {
+        .heartbeat_ns = conf->heartbeat_ms * NS_PER_MS,
+        .silence_ns = conf->silence_ms * NS_PER_MS,
+        .source = role & LINK_SOURCE,
+        .sticky = role & LINK_STICKY,
+        .incarnation = random_u64(),
+    };
+    struct outlet_ops own = *ops;
+
+    own.send = server_send;
+    own.send_arg = s;
+    s->address = xstrdup(address);
+    s->routes = xcalloc(PEERS_MAX, sizeof *s->routes);
+    zsock_open(&s->sock, base, ZMQ_ROUTER, server_readable, s);
+    int r = bind_socket(s->sock.zmq, address);
+    if (r < 0) {
+        link_server_destroy(&s, false);
+        return r;
+    }
+    s->outlet = outlet_create(&oc, &own, arg);
+    s->tick = start_tick(base, conf, server_tick, s);
+    zsock_again(&s->sock);
+    *out = s;
+    return 0;
+}
+
+struct outlet *link_server_outlet(struct link_server *s)
+{
+    return s->outlet;
+}
+
+uint64_t link_server_refused(const struct link_server *s)
+{
+    return s->refused + outlet_refused(s->outlet);
+}
+
+void link_server_destroy(struct link_server **server, bool drain)
+{
+    struct link_server *s = *server;
+    *server = NULL;
+    if (!s)
+        return;
+    if (drain)
+        set_int(s->sock.zmq, ZMQ_LINGER, DRAIN_MS);
+    if (s->tick)
+        event_free(s->tick);
+    outlet_destroy(&s->outlet);
+    zsock_close(&s->sock);
+    free(s->routes);
+    free(s->address);
+    free(s);
+}
+
+/* ---- inlet side ---- */
+
+struct dealer {
+    struct link_client *client;
+    unsigned link;
+    char *address; /* NULL: slot not used */
+    struct zsock sock;
+    struct zsock monitor; /* tells of reconnects */
+};
+
+#define DEALERS_MAX 128
+
+struct link_client {
+    struct event_base *base;
+    struct inlet *inlet;
+    struct dealer *dealers[DEALERS_MAX];
+    struct resolve *resolve;
+    struct event *tick, *flush;
+    uint64_t refused;
+};
+
+static void client_send(void *arg, unsigned link, const struct link_msg *msg)
+{
+    struct link_client *c = arg;
+    struct dealer *d = link < DEALERS_MAX ? c->dealers[link] : NULL;
+    int r;
+
+    if (d && (r = zsock_send(&d->sock, NULL, 0, msg)) < 0 && r != -EAGAIN)
+        log_error("link.send", "address=%s error=%d", d->address, -r);
+}
+
+static void client_readable(evutil_socket_t fd, short what, void *arg)
+{
+    struct dealer *d = arg;
+    struct link_client *c = d->client;
+    struct parts p;
+    struct link_msg msg;
+    int n;
+    (void)fd, (void)what;
+
+    for (n = 0; n < BATCH && zsock_receive(&d->sock, false, &p) == 0; n++) {
+        if (decode(&p, &msg, &c->refused, d->address)) {
+            inlet_receive(c->inlet, d->link, &msg, clock_mono_ns());
+            link_msg_fini(&msg);
+        }
+        parts_fini(&p);
+    }
+    if (n == BATCH)
+        zsock_again(&d->sock);
+    event_active(c->flush, 0, 0); /* after the stage had its turn: several Acks become one */
+}
+
+static void monitor_readable(evutil_socket_t fd, short what, void *arg)
+{
+    struct dealer *d = arg;
+    struct parts p;
+    (void)fd, (void)what;
+
+    while (zsock_receive(&d->monitor, false, &p) == 0) {
+        uint16_t event = 0;
+        if (p.header && p.header->len >= sizeof event)
+            memcpy(&event, p.header->data, sizeof event);
+        parts_fini(&p);
+        if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
+            log_info("link.connected", "to=%s", d->address);
+            inlet_link_up(d->client->inlet, d->link, clock_mono_ns());
+        } else if (event == ZMQ_EVENT_DISCONNECTED) {
+            log_info("link.disconnected", "from=%s", d->address);
+        }
+    }
+}
+
+static void open_dealer(struct link_client *c, unsigned link, const char *address)
+{
+    struct dealer *d = xcalloc(1, sizeof *d);
+    char where[64];
+
+    d->client = c;
+    d->link = link;
+    d->address = xstrdup(address);
+    c->dealers[link] = d;
+    zsock_open(&d->sock, c->base, ZMQ_DEALER, client_readable, d);
+    snprintf(where, sizeof where, "inproc://monitor-%p-%u", (void *)c, link);
+    zmq_socket_monitor(d->sock.zmq, where, ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED);
+    zsock_open(&d->monitor, c->base, ZMQ_PAIR, monitor_readable, d);
+    zmq_connect(d->monitor.zmq, where);
+    if (zmq_connect(d->sock.zmq, address) < 0)
+        log_error("link.connect", "address=%s cause=\"%s\"", address, zmq_strerror(errno));
+    zsock_again(&d->monitor);
+}
+
+static void close_dealer(struct link_client *c, unsigned link, bool drain)
+{
+    struct dealer *d = c->dealers[link];
+
+    c->dealers[link] = NULL;
+    inlet_link_remove(c->inlet, link);
+    if (drain)
+        set_int(d->sock.zmq, ZMQ_LINGER, DRAIN_MS);
+    zmq_socket_monitor(d->sock.zmq, NULL, 0);
+    zsock_close(&d->monitor);
+    zsock_close(&d->sock);
+    free(d->address);
+    free(d);
+}
+
+static void add_address(struct link_client *c, const char *address)
+{
+    for (unsigned i = 0; i < DEALERS_MAX; i++)
+        if (c->dealers[i] && strcmp(c->dealers[i]->address, address) == 0)
+            return;
+    for (unsigned i = 0; i < DEALERS_MAX; i++) {
+        if (c->dealers[i])
+            continue;
+        open_dealer(c, i, address);
+        return;
+    }
+    log_warn("link.too_many", "address=%s cause=\"more than %d upstream addresses\"", address,
+             DEALERS_MAX);
+}
+
+/* The set of upstream addresses was looked up: connect to new ones, leave those that are gone. */
+static void client_resolved(void *arg, char *const *addresses, unsigned n)
+{
+    struct link_client *c = arg;
+
+    for (unsigned i = 0; i < DEALERS_MAX; i++) {
+        bool still = false;
+        for (unsigned k = 0; c->dealers[i] && k < n; k++)
+            still = still || strcmp(c->dealers[i]->address, addresses[k]) == 0;
+        if (c->dealers[i] && !still)
+            close_dealer(c, i, false);
+    }
+    for (unsigned k = 0; k < n; k++)
+        add_address(c, addresses[k]);
+}
+
+static void client_tick(evutil_socket_t fd, short what, void *arg)
+{
+    struct link_client *c = arg;
+    (void)fd, (void)what;
+    inlet_tick(c->inlet, clock_mono_ns());
+}
+
+static void client_flush(evutil_socket_t fd, short what, void *arg)
+{
+    struct link_client *c = arg;
+    (void)fd, (void)what;
+    inlet_flush(c->inlet);
+}
+
+int link_client_create(struct event_base *base, const char *address, const struct conf_link *conf,
+                       const char *instance, const struct inlet_ops *ops, void *arg,
+                       struct link_client **out)
+{
+    struct link_client *c = xcalloc(1, sizeof *c);
+    struct inlet_conf ic = {.heartbeat_ns = conf->heartbeat_ms * NS_PER_MS,
+                            .incarnation = random_u64()};
+    struct inlet_ops own = *ops;
+
+    own.send = client_send;
+    own.send_arg = c;
+    snprintf(ic.instance, sizeof ic.instance, "%s", instance);
+    c->base = base;
+    c->inlet = inlet_create(&ic, &own, arg);
+    c->flush = event_new(base, -1, 0, client_flush, c);
+    c->tick = start_tick(base, conf, client_tick, c);
+    int r = resolve_create(base, address, conf->resolve_ms, client_resolved, c, &c->resolve);
+    if (r < 0) {
+        link_client_destroy(&c, false);
+        return r;
+    }
+    *out = c;
+    return 0;
+}
+
+struct inlet *link_client_inlet(struct link_client *c)
+{
+    return c->inlet;
+}
+
+uint64_t link_client_refused(const struct link_client *c)
+{
+    return c->refused + inlet_refused(c->inlet);
+}
+
+void link_client_destroy(struct link_client **client, bool drain)
+{
+    struct link_client *c = *client;
+    *client = NULL;
+    if (!c)
+        return;
+    resolve_destroy(&c->resolve);
+    if (drain)
+        inlet_drain(c->inlet);
+    for (unsigned i = 0; i < DEALERS_MAX; i++)
+        if (c->dealers[i])
+            close_dealer(c, i, drain);
+    event_free(c->tick);
+    event_free(c->flush);
+    inlet_destroy(&c->inlet);
+    free(c);
+}
