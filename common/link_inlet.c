@@ -13,7 +13,9 @@
 
 #define SESSIONS_MAX 4096
 #define LINKS_MAX 256
-#define STRIKES 2
+#define STRIKES 2 /* heartbeats that show a loss */
+#define STRIKES_BROKEN                                                                             \
+    6 /* heartbeats that a broken session waits for the outlet to see that itself */
 
 enum state { IDLE, ASKING, OPEN, BROKEN };
 
@@ -236,6 +238,12 @@ void inlet_break(struct inlet *in, struct inlet_session *s)
 {
     if (s->state != ASKING && s->state != OPEN)
         return;
+    s->state = BROKEN; /* heartbeats no longer list it, so the outlet opens it again */
+}
+
+/* Rule 7: something was lost on the way. */
+static void ask_again(struct inlet *in, struct inlet_session *s)
+{
     s->state = BROKEN;
     say_hello(in, s->link);
 }
@@ -281,7 +289,7 @@ static void on_item(struct inlet *in, unsigned link, struct link_msg *msg)
         why = "a format that was not announced";
     if (why) {
         refuse(in, link, msg, why);
-        inlet_break(in, s);
+        ask_again(in, s);
         return;
     }
     s->next.next[i] = it->last + 1;
@@ -339,9 +347,10 @@ static void on_heartbeat(struct inlet *in, unsigned link, const struct link_msg 
             continue;
         }
         s->strikes = lacks(s, hs) ? s->strikes + 1 : 0;
-        again = again || s->strikes >= STRIKES;
-        if (s->strikes >= STRIKES)
+        if (s->strikes >= (s->state == BROKEN ? STRIKES_BROKEN : STRIKES)) {
+            again = true;
             s->strikes = 0;
+        }
     }
     in->links[link].strikes = unknown ? in->links[link].strikes + 1 : 0;
     if (again || in->links[link].strikes >= STRIKES) {

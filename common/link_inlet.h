@@ -23,7 +23,7 @@ struct inlet_ops {
      * vector, then answer with inlet_resume (now or later). `msg` is the Open: formats and bases. */
     void (*open)(void *arg, struct inlet_session *s, const struct link_msg *msg);
     /* The next frame or gap of an open session, numbers contiguous per track. Takes the item's references. Returns 0, or a
-     * negative errno: the session breaks and a new Open is asked for. */
+     * negative errno: the session breaks (inlet_break). */
     int (*item)(void *arg, struct inlet_session *s, struct link_item *item);
     /* Upstream says: no more items follow (end of the source). May be NULL. */
     void (*ended)(void *arg, struct inlet_session *s);
@@ -53,7 +53,8 @@ void inlet_resume(struct inlet *in, struct inlet_session *s, const struct link_p
 void inlet_ack(struct inlet *in, struct inlet_session *s, const struct link_positions *at);
 /* Refuses the session: Close(fenced) with the greatest vector seen. */
 void inlet_fence(struct inlet *in, struct inlet_session *s, const struct link_vector *greatest);
-/* Drops the session and asks upstream for a new Open (something was lost, or the disk refused an item). */
+/* Drops this one session (the disk refused an item, an encoder died): the outlet sees it missing in two heartbeats and opens
+ * it again; other streams of the link go on. */
 void inlet_break(struct inlet *in, struct inlet_session *s);
 /* Clean exit: Close(draining) on every link. */
 void inlet_drain(struct inlet *in);

@@ -4,6 +4,7 @@
 #include "common/relay.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -27,10 +28,18 @@ struct relay {
     struct relay_ops ops;
     void *arg;
     uint64_t (*credit)(const struct link_format *format);
-    struct link_server *server;
+    struct inlet *inlet;
+    struct outlet *outlet;
+    struct link_server *server; /* the sockets that own inlet and outlet, or NULL: */
     struct link_client *client;
+    struct relay_wire wire;
     TAILQ_HEAD(, relay_stream) streams;
 };
+
+static int64_t now_ns(const struct relay *r)
+{
+    return r->wire.now_ns ? r->wire.now_ns(r->wire.arg) : clock_mono_ns();
+}
 
 static struct relay_stream *find(struct relay *r, const char *name)
 {
@@ -43,12 +52,12 @@ static struct relay_stream *find(struct relay *r, const char *name)
 
 static struct inlet_session *session_of(const struct relay_stream *s)
 {
-    return inlet_find(link_client_inlet(s->relay->client), s->name);
+    return inlet_find(s->relay->inlet, s->name);
 }
 
 static struct outlet_stream *below(const struct relay_stream *s)
 {
-    return outlet_stream_find(link_server_outlet(s->relay->server), s->name);
+    return outlet_stream_find(s->relay->outlet, s->name);
 }
 
 static void forget_tracks(struct relay_stream *s)
@@ -71,7 +80,7 @@ static void forget(struct relay_stream *s)
 {
     struct outlet_stream *o = below(s);
     drop(s);
-    outlet_stream_remove(link_server_outlet(s->relay->server), &o);
+    outlet_stream_remove(s->relay->outlet, &o);
     TAILQ_REMOVE(&s->relay->streams, s, entry);
     forget_tracks(s);
     free(s);
@@ -114,8 +123,7 @@ static void on_open(void *arg, struct inlet_session *session, const struct link_
         s->tracks[i] = msg->open.tracks[i];
         link_format_ref(s->tracks[i].format);
     }
-    outlet_relay_open(link_server_outlet(r->server), s->name, &msg->vector, s->tracks, s->ntracks,
-                      clock_mono_ns());
+    outlet_relay_open(r->outlet, s->name, &msg->vector, s->tracks, s->ntracks, clock_mono_ns());
 }
 
 static int on_item(void *arg, struct inlet_session *session, struct link_item *item)
@@ -159,14 +167,14 @@ static void on_resumed(void *arg, struct outlet_stream *o, const struct link_pos
     struct link_positions up = upward(s, at);
     struct link_vector v = inlet_session_vector(session);
     if (s->begun) { /* downstream came back: the outlet sends again, upstream need not know */
-        inlet_ack(link_client_inlet(r->client), session, &up);
+        inlet_ack(r->inlet, session, &up);
         return;
     }
     if (link_vector_cmp(&v, &s->vector) != 0)
         return;
     r->ops.begin(r->arg, s, s->tracks, s->ntracks, at, &s->user);
     s->begun = true;
-    inlet_resume(link_client_inlet(r->client), session, &up);
+    inlet_resume(r->inlet, session, &up);
 }
 
 static void on_acked(void *arg, struct outlet_stream *o, const struct link_positions *at)
@@ -178,8 +186,8 @@ static void on_acked(void *arg, struct outlet_stream *o, const struct link_posit
     if (!session)
         return;
     struct link_positions up = upward(s, at);
-    inlet_ack(link_client_inlet(r->client), session, &up);
-    inlet_flush(link_client_inlet(r->client));
+    inlet_ack(r->inlet, session, &up);
+    inlet_flush(r->inlet);
 }
 
 static void on_behind(void *arg, struct outlet_stream *o)
@@ -206,37 +214,70 @@ static void on_fenced(void *arg, struct outlet_stream *o, const struct link_vect
     char text[LINK_VECTOR_MAX * 21];
     log_info("relay.fenced", "stream=%s by=%s", s->name, link_vector_str(greatest, text));
     if (session)
-        inlet_fence(link_client_inlet(r->client), session, greatest);
+        inlet_fence(r->inlet, session, greatest);
     forget(s);
 }
 
 /* ---- the stage's side ---- */
 
-int relay_create(struct event_base *base, const struct relay_conf *conf,
-                 const struct relay_ops *ops, void *arg, struct relay **out)
-{
-    static const struct inlet_ops inlet_ops = {
-        .open = on_open, .item = on_item, .ended = on_ended, .moved = on_moved};
-    static const struct outlet_ops outlet_ops = {
-        .resumed = on_resumed, .acked = on_acked, .behind = on_behind, .fenced = on_fenced};
-    struct relay *r = xcalloc(1, sizeof *r);
+static const struct inlet_ops inlet_ops = {
+    .open = on_open, .item = on_item, .ended = on_ended, .moved = on_moved};
+static const struct outlet_ops outlet_ops = {
+    .resumed = on_resumed, .acked = on_acked, .behind = on_behind, .fenced = on_fenced};
 
+static struct relay *relay_new(const struct relay_conf *conf, const struct relay_ops *ops,
+                               void *arg)
+{
+    struct relay *r = xcalloc(1, sizeof *r);
     r->ops = *ops;
     r->arg = arg;
     r->credit = conf->credit;
     TAILQ_INIT(&r->streams);
+    return r;
+}
+
+int relay_create(struct event_base *base, const struct relay_conf *conf,
+                 const struct relay_ops *ops, void *arg, struct relay **out)
+{
+    struct relay *r = relay_new(conf, ops, arg);
     int err =
         link_server_create(base, conf->listen, conf->link, conf->sticky ? LINK_STICKY : LINK_RELAY,
                            &outlet_ops, r, &r->server);
-    if (!err)
+    if (!err) {
+        r->outlet = link_server_outlet(r->server);
         err = link_client_create(base, conf->connect, conf->link, conf->instance, &inlet_ops, r,
                                  &r->client);
+    }
     if (err) {
         relay_destroy(&r, false);
         return err;
     }
+    r->inlet = link_client_inlet(r->client);
     *out = r;
     return 0;
+}
+
+struct relay *relay_create_wired(const struct relay_conf *conf, const struct relay_wire *wire,
+                                 const struct relay_ops *ops, void *arg)
+{
+    struct relay *r = relay_new(conf, ops, arg);
+    struct inlet_conf ic = {.heartbeat_ns = conf->link->heartbeat_ms * NS_PER_MS,
+                            .incarnation = wire->incarnation};
+    struct outlet_conf oc = {.heartbeat_ns = conf->link->heartbeat_ms * NS_PER_MS,
+                             .silence_ns = conf->link->silence_ms * NS_PER_MS,
+                             .sticky = conf->sticky,
+                             .incarnation = wire->incarnation};
+    struct inlet_ops up = inlet_ops;
+    struct outlet_ops down = outlet_ops;
+
+    snprintf(ic.instance, sizeof ic.instance, "%s", conf->instance);
+    r->wire = *wire;
+    up.send = wire->send_up;
+    down.send = wire->send_down;
+    up.send_arg = down.send_arg = wire->arg;
+    r->inlet = inlet_create(&ic, &up, r);
+    r->outlet = outlet_create(&oc, &down, r);
+    return r;
 }
 
 void relay_destroy(struct relay **relay, bool drain_links)
@@ -247,9 +288,23 @@ void relay_destroy(struct relay **relay, bool drain_links)
         return;
     for (struct relay_stream *s; (s = TAILQ_FIRST(&r->streams));)
         forget(s);
+    if (r->wire.now_ns) {
+        inlet_destroy(&r->inlet);
+        outlet_destroy(&r->outlet);
+    }
     link_client_destroy(&r->client, drain_links);
     link_server_destroy(&r->server, drain_links);
     free(r);
+}
+
+struct inlet *relay_inlet(struct relay *r)
+{
+    return r->inlet;
+}
+
+struct outlet *relay_outlet(struct relay *r)
+{
+    return r->outlet;
 }
 
 int relay_put(struct relay_stream *s, struct link_item *item)
@@ -258,7 +313,7 @@ int relay_put(struct relay_stream *s, struct link_item *item)
     int r = -EPROTO;
 
     if (o)
-        r = outlet_put(link_server_outlet(s->relay->server), o, item, clock_mono_ns());
+        r = outlet_put(s->relay->outlet, o, item, now_ns(s->relay));
     else
         link_item_fini(item);
     if (r < 0) {
@@ -274,14 +329,14 @@ void relay_end(struct relay_stream *s)
 {
     struct outlet_stream *o = below(s);
     if (o)
-        outlet_end(link_server_outlet(s->relay->server), o, clock_mono_ns());
+        outlet_end(s->relay->outlet, o, now_ns(s->relay));
 }
 
 void relay_break(struct relay_stream *s)
 {
     struct inlet_session *session = session_of(s);
     if (session)
-        inlet_break(link_client_inlet(s->relay->client), session);
+        inlet_break(s->relay->inlet, session);
 }
 
 const char *relay_stream_name(const struct relay_stream *s)
