@@ -298,8 +298,7 @@ static int errno_of(CURLcode code)
     case CURLE_SSL_CERTPROBLEM:
     case CURLE_SSL_CACERT_BADFILE:
         return -ENOENT;
-    case CURLE_OUT_OF_MEMORY:
-        return -ENOMEM;
+    case CURLE_OUT_OF_MEMORY: /* what libcurl 7.88 makes of a header line past its own limit */
     case CURLE_FILESIZE_EXCEEDED:
         return -EMSGSIZE;
     default:
