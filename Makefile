@@ -85,7 +85,7 @@ $(B)/bin/kvpipe-%: $(B)/%/main.o $(B)/lib/lib%.a $(COMMON_LIBS) $(B)/lib/libllht
 $(B)/bin/kvpipe: $(B)/cli/main.o $(if $(call objs,cli),$(B)/lib/libcli.a) $(COMMON_LIBS) $(B)/lib/libllhttp.a
 	$(call say,LD,$@)mkdir -p $(@D) && $(LINK)
 $(B)/unit/%: $(B)/tests/unit/%.o $(ARCHIVES)
-	$(call say,LD,$@)mkdir -p $(@D) && $(LINK) -lcheck -lsubunit -lrt
+	$(call say,LD,$@)mkdir -p $(@D) && $(LINK) -lcheck -lsubunit -lrt -lm
 $(B)/tests/%: $(B)/tests/lib/%.o $(COMMON_LIBS)
 	$(call say,LD,$@)mkdir -p $(@D) && $(LINK) $(TOOL_LIBS_$*)
 $(B)/tests/lib/%.o: CFLAGS_tests = $(TOOL_CFLAGS_$*)

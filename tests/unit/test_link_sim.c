@@ -1,0 +1,594 @@
+/* The whole chain capture, encoders, muxers, uploader over a simulated network with faults at
+ * random moments. Relies on the real outlet, inlet, relay and wire code; sockets and clock are
+ * simulated, so a seed repeats a run exactly. Leaves real sockets to test_link_socket.c and real
+ * processes to tests/pipeline. */
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/link_wire.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/relay.h"
+
+enum { C, E1, E2, M1, M2, U, NODES };
+#define FRAMES 60
+#define TRACKS 2
+#define QUEUE 4096
+#define STREAM "cam"
+
+struct payload { /* what a frame carries: who coded it, after which frame */
+    uint64_t coder, predecessor;
+};
+
+struct wire_msg {
+    struct blob *header, *payload;
+};
+
+struct channel {
+    struct wire_msg q[QUEUE];
+    unsigned head, len;
+};
+
+struct session { /* of E and M: one item is held back, as a real coder may */
+    struct link_item held[TRACKS];
+    uint64_t last[TRACKS], id;
+    bool coded[TRACKS];
+};
+
+struct log_entry {
+    bool gap;
+    uint64_t first, last;
+    struct payload payload;
+    bool key;
+};
+
+struct node {
+    int id;
+    bool alive, hung;
+    struct outlet *outlet;
+    struct inlet *inlet;
+    struct relay *relay;
+    unsigned connection[NODES]; /* of the channel from this node down to another */
+};
+
+struct sim {
+    struct node nodes[NODES];
+    struct channel channels[NODES][NODES];
+    int64_t now;
+    unsigned seed;
+    uint64_t epoch, incarnation, coder;
+    bool two, live, coded;
+    unsigned tracks;
+    struct outlet_window window;
+    /* capture */
+    struct outlet_stream *source;
+    struct link_format *formats[TRACKS];
+    uint64_t captured[TRACKS];
+    /* uploader: the log survives its crash, what is pending does not */
+    struct log_entry log[TRACKS][FRAMES * 4], pending[TRACKS][FRAMES * 4];
+    unsigned nlog[TRACKS], npending[TRACKS];
+    struct link_vector fence;
+    uint64_t log_epoch;
+    struct inlet_session *session;
+};
+
+static struct sim *sim; /* callbacks of nodes need the world around them */
+
+static unsigned rnd(unsigned n)
+{
+    return (unsigned)rand_r(&sim->seed) % n;
+}
+
+/* ---- network ---- */
+
+static void channel_clear(struct channel *ch)
+{
+    while (ch->len) {
+        struct wire_msg *m = &ch->q[ch->head];
+        blob_unref(&m->header);
+        blob_unref(&m->payload);
+        ch->head = (ch->head + 1) % QUEUE;
+        ch->len--;
+    }
+}
+
+static void channel_put(struct channel *ch, const struct link_msg *msg)
+{
+    ck_assert_uint_lt(ch->len, QUEUE);
+    struct wire_msg *m = &ch->q[(ch->head + ch->len++) % QUEUE];
+    m->header = link_wire_encode(msg);
+    m->payload = msg->type == LINK_FRAME ? blob_ref(msg->item.item.payload) : NULL;
+}
+
+static int send_down(void *arg, uint64_t peer, const struct link_msg *msg)
+{
+    struct node *n = arg;
+    unsigned to = peer & 0xff;
+    if (!sim->nodes[to].alive || peer >> 8 != n->connection[to])
+        return -EHOSTUNREACH;
+    channel_put(&sim->channels[n->id][to], msg);
+    return 0;
+}
+
+static void send_up(void *arg, unsigned link, const struct link_msg *msg)
+{
+    struct node *n = arg;
+    if (sim->nodes[link].alive)
+        channel_put(&sim->channels[n->id][link], msg);
+}
+
+static int64_t sim_now(void *arg)
+{
+    (void)arg;
+    return sim->now;
+}
+
+static bool linked(int a, int b)
+{
+    if (!sim->two && (b == E2 || b == M2 || a == E2 || a == M2))
+        return false;
+    return (a == C && (b == E1 || b == E2)) || ((a == E1 || a == E2) && (b == M1 || b == M2)) ||
+           ((a == M1 || a == M2) && b == U);
+}
+
+static struct inlet *inlet_of(int n)
+{
+    return sim->nodes[n].relay ? relay_inlet(sim->nodes[n].relay) : sim->nodes[n].inlet;
+}
+
+static struct outlet *outlet_of(int n)
+{
+    return sim->nodes[n].relay ? relay_outlet(sim->nodes[n].relay) : sim->nodes[n].outlet;
+}
+
+/* A connection from a down to b begins anew: nothing of the old one arrives. */
+static void connect_again(int a, int b)
+{
+    channel_clear(&sim->channels[a][b]);
+    channel_clear(&sim->channels[b][a]);
+    sim->nodes[a].connection[b]++;
+    if (sim->nodes[a].alive && sim->nodes[b].alive)
+        inlet_link_up(inlet_of(b), (unsigned)a, sim->now);
+}
+
+static void deliver(int a, int b)
+{
+    struct channel *ch = &sim->channels[a][b];
+    struct wire_msg m = ch->q[ch->head];
+    struct link_msg msg;
+    const char *why;
+
+    ch->head = (ch->head + 1) % QUEUE;
+    ch->len--;
+    ck_assert_msg(link_wire_decode(m.header->data, m.header->len, m.payload, &msg, &why) == 0, "%s",
+                  why);
+    blob_unref(&m.header);
+    if (linked(a, b))
+        inlet_receive(inlet_of(b), (unsigned)a, &msg, sim->now);
+    else
+        outlet_receive(outlet_of(b), (uint64_t)a | (uint64_t)sim->nodes[b].connection[a] << 8, &msg,
+                       sim->now);
+    link_msg_fini(&msg);
+}
+
+/* ---- encoder and muxer ---- */
+
+static void on_begin(void *arg, struct relay_stream *s, const struct link_track *tracks,
+                     unsigned ntracks, const struct link_positions *at, void **user)
+{
+    struct session *ses = xcalloc(1, sizeof *ses);
+    (void)arg, (void)s, (void)tracks, (void)ntracks, (void)at;
+    ses->id = ++sim->coder;
+    *user = ses;
+}
+
+static void code(struct session *ses, struct link_item *it)
+{
+    unsigned t = it->track - 1u;
+    uint8_t *data;
+    struct payload p = {.coder = ses->id, .predecessor = ses->last[t]};
+    it->key = !ses->coded[t];
+    ses->coded[t] = true;
+    ses->last[t] = it->seq;
+    blob_unref(&it->payload);
+    it->payload = blob_new(sizeof p, &data);
+    memcpy(data, &p, sizeof p);
+}
+
+static void on_item(void *arg, struct relay_stream *s, void *user, struct link_item *item)
+{
+    struct node *n = arg;
+    struct session *ses = user;
+    struct link_item *held = &ses->held[item->track - 1];
+    bool encoder = (n->id == E1 || n->id == E2) && !sim->coded;
+
+    if (encoder && !item->gap)
+        code(ses, item);
+    if (held->track) { /* the one before leaves first: numbers stay in order */
+        struct link_item out = *held;
+        *held = (struct link_item){0};
+        relay_put(s, &out);
+    }
+    if (rnd(4) == 0 && !item->gap)
+        *held = *item;
+    else
+        relay_put(s, item);
+}
+
+static void on_ended(void *arg, struct relay_stream *s, void *user)
+{
+    struct session *ses = user;
+    (void)arg;
+    for (unsigned t = 0; t < TRACKS; t++)
+        if (ses->held[t].track) {
+            struct link_item out = ses->held[t];
+            ses->held[t] = (struct link_item){0};
+            relay_put(s, &out);
+        }
+    relay_end(s);
+}
+
+static void on_drop(void *arg, struct relay_stream *s, void *user)
+{
+    struct session *ses = user;
+    (void)arg, (void)s;
+    for (unsigned t = 0; t < TRACKS; t++)
+        link_item_fini(&ses->held[t]);
+    free(ses);
+}
+
+/* ---- uploader ---- */
+
+static uint64_t next_in(const struct log_entry *log, unsigned n, uint64_t from)
+{
+    return n ? log[n - 1].last + 1 : from;
+}
+
+static void u_sync(void)
+{
+    for (unsigned t = 0; t < TRACKS; t++) {
+        memcpy(&sim->log[t][sim->nlog[t]], sim->pending[t],
+               sim->npending[t] * sizeof *sim->pending[t]);
+        sim->nlog[t] += sim->npending[t];
+        sim->npending[t] = 0;
+        ck_assert_uint_lt(sim->nlog[t], FRAMES * 3);
+    }
+}
+
+static struct link_positions u_at(void)
+{
+    struct link_positions at = {0};
+    for (unsigned t = 0; t < sim->tracks; t++) {
+        at.tracks |= (uint8_t)(1u << t);
+        at.next[t] = next_in(sim->log[t], sim->nlog[t], 0);
+        at.credit[t] = 9;
+    }
+    return at;
+}
+
+static void u_open(void *arg, struct inlet_session *s, const struct link_msg *msg)
+{
+    struct node *n = arg;
+    u_sync(); /* rule 5 */
+    if (msg->vector.v[0] > sim->log_epoch) {
+        sim->log_epoch = msg->vector.v[0];
+        memset(sim->nlog, 0, sizeof sim->nlog);
+    }
+    ck_assert_int_gt(link_vector_cmp(&msg->vector, &sim->fence), 0);
+    sim->fence = msg->vector; /* rule 2 */
+    sim->session = s;
+    struct link_positions at = u_at();
+    inlet_resume(n->inlet, s, &at);
+}
+
+static int u_item(void *arg, struct inlet_session *s, struct link_item *item)
+{
+    unsigned t = item->track - 1u;
+    uint64_t next =
+        next_in(sim->pending[t], sim->npending[t], next_in(sim->log[t], sim->nlog[t], 0));
+    struct log_entry e = {
+        .gap = item->gap, .first = item->seq, .last = item->last, .key = item->key};
+
+    (void)arg, (void)s;
+    ck_assert_msg(item->seq == next, "track %u: number %llu comes, the log expects %llu", t + 1,
+                  (unsigned long long)item->seq, (unsigned long long)next);
+    if (!item->gap)
+        memcpy(&e.payload, item->payload->data, sizeof e.payload);
+    sim->pending[t][sim->npending[t]++] = e;
+    link_item_fini(item);
+    return 0;
+}
+
+/* ---- nodes ---- */
+
+static void start(int id)
+{
+    static const char *const names[] = {"capture", "encoder-1", "encoder-2",
+                                        "muxer-1", "muxer-2",   "uploader"};
+    static const struct relay_ops relay_ops = {
+        .begin = on_begin, .item = on_item, .ended = on_ended, .drop = on_drop};
+    static const struct outlet_ops source_ops = {.send = send_down};
+    static const struct inlet_ops uploader_ops = {.send = send_up, .open = u_open, .item = u_item};
+    static const struct conf_link link = {.heartbeat_ms = 250, .silence_ms = 1000};
+    struct node *n = &sim->nodes[id];
+
+    n->id = id;
+    n->alive = true;
+    n->hung = false;
+    if (id == C) {
+        struct outlet_conf oc = {.heartbeat_ns = 250 * NS_PER_MS,
+                                 .silence_ns = NS_PER_S,
+                                 .source = true,
+                                 .incarnation = 1};
+        struct outlet_ops ops = source_ops;
+        struct link_track tracks[TRACKS];
+        ops.send_arg = n;
+        n->outlet = outlet_create(&oc, &ops, n);
+        for (unsigned t = 0; t < sim->tracks; t++) {
+            tracks[t] = (struct link_track){.track = (uint8_t)(t + 1), .format = sim->formats[t]};
+            sim->captured[t] = 0;
+        }
+        sim->source = outlet_source_add(n->outlet, STREAM, ++sim->epoch, tracks, sim->tracks,
+                                        &sim->window, sim->live, sim->now);
+    } else if (id == U) {
+        struct inlet_conf ic = {.instance = "uploader",
+                                .incarnation = ++sim->incarnation,
+                                .heartbeat_ns = 250 * NS_PER_MS};
+        struct inlet_ops ops = uploader_ops;
+        ops.send_arg = n;
+        n->inlet = inlet_create(&ic, &ops, n);
+        if (sim->fence.n)
+            inlet_set_greatest(n->inlet, STREAM, &sim->fence);
+        sim->session = NULL;
+    } else {
+        struct relay_conf rc = {
+            .instance = names[id], .link = &link, .sticky = id == M1 || id == M2};
+        struct relay_wire w = {send_down, send_up, sim_now, n, ++sim->incarnation};
+        n->relay = relay_create_wired(&rc, &w, &relay_ops, n);
+    }
+    for (int other = 0; other < NODES; other++) {
+        if (linked(other, id))
+            connect_again(other, id);
+        else if (linked(id, other))
+            connect_again(id, other);
+    }
+}
+
+static void crash(int id)
+{
+    struct node *n = &sim->nodes[id];
+    n->alive = n->hung = false;
+    relay_destroy(&n->relay, false);
+    outlet_destroy(&n->outlet);
+    inlet_destroy(&n->inlet);
+    if (id == C)
+        sim->source = NULL;
+    if (id == U) {
+        memset(sim->npending, 0, sizeof sim->npending);
+        sim->session = NULL;
+    }
+    for (int other = 0; other < NODES; other++) {
+        channel_clear(&sim->channels[other][id]); /* what had left may still arrive: keep the other
+                                                     way sometimes */
+        if (rnd(2))
+            channel_clear(&sim->channels[id][other]);
+    }
+}
+
+static void capture(unsigned t)
+{
+    struct node *n = &sim->nodes[C];
+    struct link_item it = {.track = (uint8_t)(t + 1), .pts_ns = (int64_t)sim->captured[t] * 1000};
+    struct payload p = {.coder = 0, .predecessor = sim->captured[t] ? sim->captured[t] - 1 : 0};
+    uint8_t *data;
+
+    if (sim->captured[t] >= FRAMES || (!sim->live && !outlet_room(sim->source, t + 1)))
+        return;
+    it.dts_ns = it.pts_ns;
+    it.key = t > 0 || !sim->coded || sim->captured[t] % 4 == 0;
+    it.format = link_format_ref(sim->formats[t]);
+    it.payload = blob_new(sizeof p, &data);
+    memcpy(data, &p, sizeof p);
+    ck_assert_int_eq(outlet_put(n->outlet, sim->source, &it, sim->now), 0);
+    sim->captured[t]++;
+}
+
+static bool all_captured(void)
+{
+    for (unsigned t = 0; t < sim->tracks; t++)
+        if (sim->captured[t] < FRAMES)
+            return false;
+    return true;
+}
+
+static void step(void)
+{
+    sim->now += 20 * NS_PER_MS;
+    for (unsigned k = 0; k < 60; k++) {
+        int a = (int)rnd(NODES), b = (int)rnd(NODES);
+        if (sim->nodes[b].alive && !sim->nodes[b].hung && sim->channels[a][b].len)
+            deliver(a, b);
+    }
+    for (int i = 0; i < NODES; i++) {
+        struct node *n = &sim->nodes[i];
+        if (!n->alive || n->hung)
+            continue;
+        if (outlet_of(i))
+            outlet_tick(outlet_of(i), sim->now);
+        if (inlet_of(i))
+            inlet_tick(inlet_of(i), sim->now);
+    }
+    if (sim->nodes[C].alive && !sim->nodes[C].hung)
+        capture(rnd(sim->tracks));
+    if (sim->nodes[U].alive && !sim->nodes[U].hung && rnd(2)) {
+        u_sync();
+        struct link_positions at = u_at();
+        if (sim->session && inlet_session_is_open(sim->session))
+            inlet_ack(sim->nodes[U].inlet, sim->session, &at);
+    }
+}
+
+static void fault(bool capture_too)
+{
+    int i = (int)rnd(NODES), j = (int)rnd(NODES);
+
+    if (!capture_too && i == C)
+        i = U;
+    if (!sim->two && (i == E2 || i == M2))
+        return;
+    switch (rnd(4)) {
+    case 0:
+        if (sim->nodes[i].alive)
+            crash(i);
+        break;
+    case 1:
+        if (sim->nodes[i].alive)
+            sim->nodes[i].hung = true;
+        break;
+    case 2:
+        if (linked(i, j))
+            connect_again(i, j);
+        break;
+    case 3: /* a message is lost and nobody is told */
+        if (sim->channels[i][j].len) {
+            struct channel *ch = &sim->channels[i][j];
+            ch->len--;
+            struct wire_msg *m = &ch->q[(ch->head + ch->len) % QUEUE];
+            blob_unref(&m->header);
+            blob_unref(&m->payload);
+        }
+        break;
+    }
+}
+
+static void recover(bool all)
+{
+    for (int i = 0; i < NODES; i++) {
+        if (!sim->two && (i == E2 || i == M2))
+            continue;
+        if (!sim->nodes[i].alive && (all || rnd(20) == 0))
+            start(i);
+        if (sim->nodes[i].hung && (all || rnd(60) == 0))
+            sim->nodes[i].hung = false;
+    }
+}
+
+static void setup(unsigned seed)
+{
+    sim = xcalloc(1, sizeof *sim);
+    sim->seed = seed;
+    sim->now = NS_PER_S;
+    sim->two = rnd(2);
+    sim->tracks = 1 + rnd(2);
+    sim->coded = rnd(2);
+    sim->live = rnd(2);
+    sim->window =
+        (struct outlet_window){.frames = rnd(2) ? FRAMES * 2 : 5, .bytes = 1 << 20, .ns = NS_PER_S};
+    for (unsigned t = 0; t < sim->tracks; t++) {
+        sim->formats[t] = link_format_new();
+        sim->formats[t]->number = 1;
+        sim->formats[t]->video = t == 0;
+        sim->formats[t]->codec = t            ? LINK_CODEC_AAC
+                                 : sim->coded ? LINK_CODEC_H264
+                                              : LINK_CODEC_RAW_VIDEO;
+    }
+    for (int i = 0; i < NODES; i++)
+        if (sim->two || (i != E2 && i != M2))
+            start(i);
+}
+
+static void teardown(void)
+{
+    for (int i = 0; i < NODES; i++) {
+        relay_destroy(&sim->nodes[i].relay, false);
+        outlet_destroy(&sim->nodes[i].outlet);
+        inlet_destroy(&sim->nodes[i].inlet);
+        for (int j = 0; j < NODES; j++)
+            channel_clear(&sim->channels[i][j]);
+    }
+    for (unsigned t = 0; t < TRACKS; t++)
+        link_format_unref(&sim->formats[t]);
+    free(sim);
+    sim = NULL;
+}
+
+/* Each number once and rising, gaps only where the window was short, a delta right behind the frame
+ * it was coded after. */
+static void check_log(unsigned t)
+{
+    uint64_t next = 0;
+    const struct log_entry *last = NULL;
+
+    for (unsigned i = 0; i < sim->nlog[t]; i++) {
+        const struct log_entry *e = &sim->log[t][i];
+        ck_assert_uint_eq(e->first, next);
+        next = e->last + 1;
+        ck_assert_msg(!e->gap || sim->window.frames < FRAMES, "a gap though the window holds all");
+        if (e->gap)
+            continue;
+        if (t == 0 && !e->key)
+            ck_assert_msg(last && last->last == e->payload.predecessor &&
+                              last->payload.coder == e->payload.coder,
+                          "frame %llu cannot be decoded", (unsigned long long)e->first);
+        last = e;
+    }
+    ck_assert_uint_eq(next, FRAMES);
+}
+
+static void run(unsigned seed, bool capture_too)
+{
+    setup(seed);
+    unsigned faults = rnd(12);
+    for (unsigned i = 0; i < 4000; i++) {
+        step();
+        if (faults && rnd(15) == 0) {
+            fault(capture_too);
+            faults--;
+        }
+        recover(faults == 0 && i > 200);
+        if (sim->nodes[C].alive && all_captured()) {
+            outlet_end(sim->nodes[C].outlet, sim->source, sim->now);
+            if (faults == 0 && outlet_stream_done(sim->source))
+                break;
+        }
+    }
+    u_sync();
+    ck_assert_msg(sim->source && outlet_stream_done(sim->source),
+                  "seed %u: not everything was acked in the end", seed);
+    for (unsigned t = 0; t < sim->tracks; t++)
+        check_log(t);
+    teardown();
+}
+
+START_TEST(nothing_lost_nothing_twice_under_random_faults)
+{
+    for (unsigned k = 0; k < 100; k++)
+        run((unsigned)_i * 100 + k, false);
+}
+END_TEST
+
+START_TEST(a_new_epoch_starts_clean_when_capture_dies_too)
+{
+    for (unsigned k = 0; k < 100; k++)
+        run(1000000 + (unsigned)_i * 100 + k, true);
+}
+END_TEST
+
+int main(void)
+{
+    log_init("test", LOG_NONE);
+    Suite *s = suite_create("link_sim");
+    TCase *tc = tcase_create("chain");
+    tcase_set_timeout(tc, 120);
+    tcase_add_loop_test(tc, nothing_lost_nothing_twice_under_random_faults, 0, 10);
+    tcase_add_loop_test(tc, a_new_epoch_starts_clean_when_capture_dies_too, 0, 5);
+    suite_add_tcase(s, tc);
+    SRunner *sr = srunner_create(s);
+    srunner_run_all(sr, CK_NORMAL);
+    int failed = srunner_ntests_failed(sr);
+    srunner_free(sr);
+    return failed ? 1 : 0;
+}
