@@ -665,6 +665,18 @@ int sigv4_parse_query(const char *query, struct sigv4_auth *auth)
 
 /* ---- verification ---- */
 
+/* RFC 9110 5.6.7 "Sun, 30 Aug 2015 12:36:00 GMT"; botocore ends it with "-0000". */
+static int parse_http_date(const char *v, time_t *t)
+{
+    struct tm tm = {0};
+    const char *zone = strptime(v, "%a, %d %b %Y %H:%M:%S ", &tm);
+    if (!zone ||
+        (strcmp(zone, "GMT") != 0 && strcmp(zone, "-0000") != 0 && strcmp(zone, "+0000") != 0))
+        return -EINVAL;
+    *t = timegm(&tm);
+    return 0;
+}
+
 /* The request's time, in both forms: X-Amz-Date of query or header, else the Date header. */
 static int request_date(const struct sigv4_request *req, const struct sigv4_auth *auth,
                         char text[SIGV4_DATE_LEN], time_t *t)
@@ -674,13 +686,8 @@ static int request_date(const struct sigv4_request *req, const struct sigv4_auth
         v = find_header(req, "date");
     if (!v)
         return -EINVAL;
-    if (sigv4_parse_date(v, t) != 0) {
-        struct tm tm = {0}; /* RFC 9110 5.6.7, IMF-fixdate */
-        const char *end = strptime(v, "%a, %d %b %Y %H:%M:%S GMT", &tm);
-        if (!end || *end)
-            return -EINVAL;
-        *t = timegm(&tm);
-    }
+    if (sigv4_parse_date(v, t) != 0 && parse_http_date(v, t) != 0)
+        return -EINVAL;
     sigv4_format_date(*t, text);
     return 0;
 }
