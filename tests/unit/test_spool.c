@@ -1,0 +1,615 @@
+/* The spool: what is written is found again, whatever the moment it was cut.
+ * Relies on Check and a temporary directory.
+ * Leaves sockets to the pipeline tests. */
+#include "uploader/spool.h"
+
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "media/mkv_writer.h"
+#include "uploader/spool_scan.h"
+
+static char dir[64];
+static struct link_format *format;
+static const int64_t t0 = INT64_C(1700000000) * NS_PER_S;
+
+static struct blob *segment_of(unsigned width)
+{
+    struct mkv_header h = {.timecode_scale_ns = 1000000, .ntracks = 2};
+    struct buf b;
+    buf_init(&b, 65536);
+    h.tracks[0] = (struct mkv_track){.number = 1,
+                                     .type = MKV_TRACK_VIDEO,
+                                     .codec_id = "V_MPEG4/ISO/AVC",
+                                     .width = width,
+                                     .height = 64};
+    h.tracks[1] = (struct mkv_track){.number = 2,
+                                     .type = MKV_TRACK_AUDIO,
+                                     .codec_id = "A_AAC",
+                                     .sample_rate = 48000,
+                                     .channels = 2};
+    ck_assert_int_eq(mkv_write_header(&b, &h), 0);
+    struct blob *blob = blob_copy(b.data, b.len);
+    buf_fini(&b);
+    return blob;
+}
+
+static void setup(void)
+{
+    strcpy(dir, "/tmp/kvpipe-spool-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    format = link_format_new();
+    format->number = 1;
+    format->segment = segment_of(64);
+    log_init("test_spool", LOG_NONE);
+}
+
+static void teardown(void)
+{
+    char command[128];
+    link_format_unref(&format);
+    snprintf(command, sizeof command, "rm -rf %s", dir);
+    ck_assert_int_eq(system(command), 0);
+}
+
+static struct spool_conf conf_default(void)
+{
+    return (struct spool_conf){.dir = dir,
+                               .stream = "cam",
+                               .max_bytes = 1 << 30,
+                               .file_ns = 120 * NS_PER_S,
+                               .when_full = CONF_FULL_DROP_OLDEST};
+}
+
+static struct spool *open_spool(const struct spool_conf *c)
+{
+    struct spool *s = NULL;
+    struct spool_conf d = conf_default();
+    ck_assert_int_eq(spool_open(c ? c : &d, NULL, &s), 0);
+    return s;
+}
+
+/* A piece of `len` payload bytes; start_ms >= 0: begins the fragment of that time. */
+static struct link_item piece(unsigned track, uint64_t seq, int64_t fragment_ms, int64_t at_ms,
+                              bool starts, size_t len)
+{
+    struct buf b;
+    uint8_t *payload = calloc(1, len);
+    buf_init(&b, 1 << 20);
+    memset(payload, (int)seq, len);
+    if (starts)
+        ck_assert_int_eq(mkv_write_cluster(&b, (uint64_t)(t0 / NS_PER_MS + fragment_ms)), 0);
+    ck_assert_int_eq(
+        mkv_write_block_header(&b, track, (int16_t)(at_ms - fragment_ms), starts, false, len), 0);
+    buf_append(&b, payload, len);
+    struct link_item item = {.key = starts,
+                             .track = (uint8_t)track,
+                             .seq = seq,
+                             .last = seq,
+                             .pts_ns = t0 + at_ms * NS_PER_MS,
+                             .fragment_ns = t0 + fragment_ms * NS_PER_MS,
+                             .format = link_format_ref(format),
+                             .payload = blob_copy(b.data, b.len)};
+    buf_fini(&b);
+    free(payload);
+    return item;
+}
+
+static int put(struct spool *s, unsigned track, uint64_t seq, int64_t fragment_ms, int64_t at_ms,
+               bool starts, size_t len)
+{
+    struct link_item item = piece(track, seq, fragment_ms, at_ms, starts, len);
+    int r = spool_append(s, &item);
+    link_item_fini(&item);
+    return r;
+}
+
+static int put_gap(struct spool *s, unsigned track, uint64_t first, uint64_t last)
+{
+    struct link_item item = {.gap = true,
+                             .track = (uint8_t)track,
+                             .seq = first,
+                             .last = last,
+                             .reason = LINK_GAP_SOURCE};
+    return spool_gap(s, &item);
+}
+
+static struct link_vector vec(uint64_t epoch, uint64_t g)
+{
+    return (struct link_vector){.n = 4, .v = {epoch, 1, 1, g}};
+}
+
+static void session(struct spool *s, uint64_t epoch, uint64_t g, uint64_t next[LINK_TRACKS_MAX])
+{
+    static const uint64_t zero[LINK_TRACKS_MAX];
+    struct link_vector v = vec(epoch, g);
+    ck_assert_int_eq(spool_session(s, &v, zero, next), 0);
+}
+
+/* Fragments of 4 video and 1 audio frames, 1 s apart. */
+static void put_fragments(struct spool *s, unsigned from, unsigned n)
+{
+    for (unsigned i = from; i < from + n; i++) {
+        int64_t f = (int64_t)i * 1000;
+        for (unsigned k = 0; k < 4; k++)
+            ck_assert_int_eq(put(s, 1, 4 * i + k, f, f + 250 * k, k == 0, 50 + k), 0);
+        ck_assert_int_eq(put(s, 2, i, f, f + 10, false, 20), 0);
+    }
+}
+
+static char *path_of(const char *name)
+{
+    static char path[128];
+    snprintf(path, sizeof path, "%s/cam/%s", dir, name);
+    return path;
+}
+
+static size_t size_of(const char *name)
+{
+    struct stat st;
+    return stat(path_of(name), &st) == 0 ? (size_t)st.st_size : 0;
+}
+
+START_TEST(positions_survive_a_restart)
+{
+    uint64_t next[LINK_TRACKS_MAX];
+    struct spool *s = open_spool(NULL);
+    session(s, 7, 1, next);
+    put_fragments(s, 0, 3);
+    spool_close(&s);
+    s = open_spool(NULL);
+    ck_assert_uint_eq(spool_next_number(s, 1), 12);
+    ck_assert_uint_eq(spool_next_number(s, 2), 3);
+    session(s, 7, 2, next);
+    ck_assert_uint_eq(next[0], 12);
+    /* the open fragment goes on in its middle */
+    ck_assert_int_eq(put(s, 1, 12, 2000, 2990, false, 10), 0);
+    ck_assert_uint_eq(spool_get_stats(s).dropped, 0);
+    spool_close(&s);
+}
+END_TEST
+
+START_TEST(greatest_vector_survives)
+{
+    uint64_t next[LINK_TRACKS_MAX], zero[LINK_TRACKS_MAX] = {0};
+    struct spool *s = open_spool(NULL);
+    session(s, 7, 1, next); /* before any file */
+    spool_close(&s);
+    s = open_spool(NULL);
+    struct link_vector v = vec(7, 1);
+    ck_assert_int_eq(spool_session(s, &v, zero, next), -EPROTO);
+    session(s, 7, 2, next);
+    put_fragments(s, 0, 2);
+    session(s, 7, 9, next);
+    spool_close(&s);
+    s = open_spool(NULL);
+    v = spool_vector(s);
+    ck_assert_uint_eq(v.n, 4);
+    ck_assert_uint_eq(v.v[3], 9);
+    v = vec(7, 8);
+    ck_assert_int_eq(spool_session(s, &v, zero, next), -EPROTO);
+    spool_close(&s);
+}
+END_TEST
+
+START_TEST(greater_epoch_starts_at_zero_and_is_in_the_ledger)
+{
+    uint64_t next[LINK_TRACKS_MAX];
+    struct spool *s = open_spool(NULL);
+    session(s, 7, 1, next);
+    put_fragments(s, 0, 2);
+    session(s, 8, 1, next);
+    ck_assert_uint_eq(next[0], 0);
+    struct spool_fragment *f = spool_next(s, spool_next(s, NULL));
+    ck_assert(f->complete);
+    spool_close(&s);
+    FILE *log = fopen(path_of("gaps.log"), "r");
+    char line[512] = "";
+    ck_assert_ptr_nonnull(fgets(line, sizeof line, log));
+    ck_assert_ptr_nonnull(strstr(line, "epoch_end"));
+    fclose(log);
+    s = open_spool(NULL);
+    ck_assert_uint_eq(spool_next_number(s, 1), 0);
+    spool_close(&s);
+}
+END_TEST
+
+START_TEST(base_of_another_log_raises_positions)
+{
+    uint64_t next[LINK_TRACKS_MAX], base[LINK_TRACKS_MAX] = {40, 9, 0};
+    struct spool *s = open_spool(NULL);
+    struct link_vector v = vec(7, 1);
+    ck_assert_int_eq(spool_session(s, &v, base, next), 0);
+    ck_assert_uint_eq(next[0], 40);
+    ck_assert_uint_eq(next[1], 9);
+    ck_assert_int_eq(put(s, 1, 40, 0, 0, true, 10), 0);
+    spool_close(&s);
+    s = open_spool(NULL);
+    ck_assert_uint_eq(spool_next_number(s, 1), 41);
+    ck_assert_uint_eq(spool_next_number(s, 2), 9);
+    spool_close(&s);
+}
+END_TEST
+
+struct count {
+    uint64_t frames, end[64];
+    unsigned n;
+};
+
+static int count_block(void *arg, unsigned track, uint64_t offset, size_t len)
+{
+    struct count *c = arg;
+    c->frames++;
+    if (c->n < 64)
+        c->end[c->n++] = offset + len;
+    return 0;
+}
+
+static int count_record(void *arg, const struct spool_record *rec, uint64_t offset, uint64_t end)
+{
+    struct count *c = arg;
+    if (c->n < 64)
+        c->end[c->n++] = end;
+    return 0;
+}
+
+START_TEST(torn_tail_at_every_byte_keeps_all_whole_pieces)
+{
+    uint64_t next[LINK_TRACKS_MAX];
+    struct spool *s = open_spool(NULL);
+    session(s, 7, 1, next);
+    put_fragments(s, 0, 2);
+    ck_assert_int_eq(put_gap(s, 1, 8, 10), 0);
+    spool_close(&s);
+
+    size_t len = size_of("000001.mkv");
+    uint8_t *bytes = malloc(len);
+    int fd = open(path_of("000001.mkv"), O_RDWR);
+    ck_assert_int_eq(read(fd, bytes, len), (ssize_t)len);
+    struct count all = {0};
+    struct spool_scan scan;
+    spool_scan_init(&scan, &(struct spool_scan_ops){.block = count_block, .record = count_record},
+                    &all);
+    ck_assert_int_eq(spool_scan_fd(&scan, fd), 0);
+    ck_assert_uint_eq(spool_scan_whole(&scan), len);
+    spool_scan_fini(&scan);
+    close(fd);
+    ck_assert_uint_eq(all.frames, 10);
+
+    for (size_t cut = 0; cut <= len; cut++) {
+        ck_assert_int_eq(unlink(path_of("gaps.log")), 0);
+        fd = open(path_of("000001.mkv"), O_RDWR | O_CREAT | O_TRUNC, 0644);
+        ck_assert_int_eq(write(fd, bytes, cut), (ssize_t)cut);
+        close(fd);
+        uint64_t want = 0;
+        for (unsigned i = 0; i < all.n; i++)
+            if (all.end[i] <= cut)
+                want = all.end[i];
+        s = open_spool(NULL);
+        ck_assert_msg(size_of("000001.mkv") == want, "cut at %zu: %zu instead of %" PRIu64, cut,
+                      size_of("000001.mkv"), want);
+        uint64_t frames = 0;
+        for (struct spool_fragment *f = spool_next(s, NULL); f; f = spool_next(s, f))
+            frames += f->count[0] + f->count[1];
+        uint64_t blocks = spool_next_number(s, 1) + spool_next_number(s, 2) - (want == len ? 3 : 0);
+        ck_assert_uint_eq(frames, blocks);
+        spool_close(&s);
+    }
+    free(bytes);
+}
+END_TEST
+
+START_TEST(gap_takes_the_numbers_place_and_is_counted)
+{
+    uint64_t next[LINK_TRACKS_MAX];
+    struct spool *s = open_spool(NULL);
+    session(s, 7, 1, next);
+    ck_assert_int_eq(put_gap(s, 1, 0, 4), 0); /* before any file */
+    ck_assert_int_eq(put(s, 1, 5, 0, 0, true, 10), 0);
+    ck_assert_int_eq(put_gap(s, 2, 0, 1), 0);
+    ck_assert_int_eq(put(s, 1, 7, 0, 0, false, 10), -EPROTO);
+    ck_assert_uint_eq(spool_get_stats(s).dropped, 7);
+    spool_close(&s);
+    s = open_spool(NULL);
+    ck_assert_uint_eq(spool_next_number(s, 1), 6);
+    ck_assert_uint_eq(spool_next_number(s, 2), 2);
+    ck_assert_uint_eq(spool_get_stats(s).dropped, 7);
+    spool_close(&s);
+}
+END_TEST
+
+START_TEST(gap_missing_in_the_ledger_is_added_once)
+{
+    uint64_t next[LINK_TRACKS_MAX];
+    struct spool *s = open_spool(NULL);
+    session(s, 7, 1, next);
+    put_fragments(s, 0, 1);
+    ck_assert_int_eq(put_gap(s, 1, 4, 9), 0);
+    spool_close(&s);
+    ck_assert_int_eq(truncate(path_of("gaps.log"), 0),
+                     0); /* as if the crash came before the line */
+    for (int i = 0; i < 2; i++) {
+        s = open_spool(NULL);
+        ck_assert_uint_eq(spool_get_stats(s).dropped, 6);
+        spool_close(&s);
+    }
+}
+END_TEST
+
+START_TEST(frame_of_a_fragment_that_is_not_in_the_log_becomes_a_gap)
+{
+    uint64_t next[LINK_TRACKS_MAX];
+    struct spool *s = open_spool(NULL);
+    session(s, 7, 1, next);
+    ck_assert_int_eq(put(s, 1, 0, 0, 40, false, 10), 0); /* no cluster at all */
+    ck_assert_int_eq(put(s, 1, 1, 1000, 1000, true, 10), 0);
+    ck_assert_int_eq(put(s, 1, 2, 3000, 3040, false, 10), 0); /* another cluster's */
+    ck_assert_int_eq(put(s, 1, 3, 1000, 1080, false, 10), 0);
+    ck_assert_uint_eq(spool_get_stats(s).dropped, 2);
+    struct spool_fragment *f = spool_next(s, NULL);
+    ck_assert_uint_eq(f->count[0], 2);
+    ck_assert_ptr_null(spool_next(s, f));
+    spool_close(&s);
+}
+END_TEST
+
+START_TEST(bytes_that_are_no_piece_become_a_gap)
+{
+    uint64_t next[LINK_TRACKS_MAX];
+    struct spool *s = open_spool(NULL);
+    session(s, 7, 1, next);
+    struct link_item item = piece(1, 0, 0, 0, true, 10);
+    blob_unref(&item.payload);
+    item.payload = blob_copy("garbage", 7);
+    ck_assert_int_eq(spool_append(s, &item), 0);
+    link_item_fini(&item);
+    ck_assert_uint_eq(spool_get_stats(s).dropped, 1);
+    ck_assert_ptr_null(spool_next(s, NULL));
+    spool_close(&s);
+}
+END_TEST
+
+START_TEST(records_are_not_read_back_as_media)
+{
+    uint64_t next[LINK_TRACKS_MAX];
+    uint8_t out[4096];
+    struct spool *s = open_spool(NULL);
+    session(s, 7, 1, next);
+    put_fragments(s, 0, 1);
+    ck_assert_int_eq(put_gap(s, 1, 4, 9), 0);
+    session(s, 7, 2, next);
+    ck_assert_int_eq(put(s, 1, 10, 0, 900, false, 30), 0);
+    for (int round = 0; round < 2; round++) {
+        struct spool_fragment *f = spool_next(s, NULL);
+        uint64_t pos = 0, holes = 0;
+        size_t got = 0;
+        ssize_t n;
+        while ((n = spool_read(s, f, &pos, out + got, 7)) > 0)
+            got += (size_t)n;
+        for (unsigned i = 0; i < f->nholes; i++)
+            holes += f->holes[i].end - f->holes[i].offset;
+        ck_assert_uint_gt(holes, 0);
+        ck_assert_uint_eq(got, f->end - f->offset - holes);
+        ck_assert_ptr_null(memmem(out, got, "kvp1", 4));
+        spool_close(&s);
+        s = open_spool(NULL);
+    }
+    spool_close(&s);
+}
+END_TEST
+
+START_TEST(cursor_moves_over_what_is_done_only)
+{
+    uint64_t next[LINK_TRACKS_MAX];
+    struct spool *s = open_spool(NULL);
+    session(s, 7, 1, next);
+    put_fragments(s, 0, 4);
+    struct spool_fragment *a = spool_next(s, NULL), *b = spool_next(s, a), *c = spool_next(s, b);
+    spool_done(s, a);
+    spool_done(s, c); /* out of order */
+    spool_close(&s);
+    s = open_spool(NULL);
+    struct spool_fragment *f = spool_next(s, NULL);
+    ck_assert_int_eq(f->timecode_ms, t0 / NS_PER_MS + 1000);
+    ck_assert(f->doubt); /* may have arrived: is looked up */
+    ck_assert_int_eq(spool_next(s, f)->timecode_ms, t0 / NS_PER_MS + 2000);
+    spool_close(&s);
+}
+END_TEST
+
+START_TEST(missing_cursor_means_all_is_in_doubt)
+{
+    uint64_t next[LINK_TRACKS_MAX];
+    struct spool *s = open_spool(NULL);
+    session(s, 7, 1, next);
+    put_fragments(s, 0, 3);
+    spool_done(s, spool_next(s, NULL));
+    spool_close(&s);
+    ck_assert_int_eq(unlink(path_of("cursor")), 0);
+    s = open_spool(NULL);
+    ck_assert_int_eq(spool_next(s, NULL)->timecode_ms, t0 / NS_PER_MS);
+    ck_assert(spool_next(s, NULL)->doubt);
+    spool_close(&s);
+}
+END_TEST
+
+START_TEST(cursor_past_a_torn_tail_hides_nothing_new)
+{
+    uint64_t next[LINK_TRACKS_MAX];
+    struct spool *s = open_spool(NULL);
+    session(s, 7, 1, next);
+    put_fragments(s, 0, 3);
+    spool_close(&s);
+    FILE *f = fopen(path_of("cursor"), "w");
+    fprintf(f, "1 999999\n");
+    fclose(f);
+    s = open_spool(NULL);
+    ck_assert_ptr_null(spool_next(s, NULL));
+    session(s, 7, 2, next);
+    put_fragments(s, 3, 2);
+    spool_close(&s);
+    s = open_spool(NULL);
+    ck_assert_int_eq(spool_next(s, NULL)->timecode_ms, t0 / NS_PER_MS + 3000);
+    spool_close(&s);
+}
+END_TEST
+
+START_TEST(new_file_after_its_time_and_old_one_goes_when_archived)
+{
+    uint64_t next[LINK_TRACKS_MAX];
+    struct spool_conf c = conf_default();
+    c.file_ns = 2 * NS_PER_S;
+    struct spool *s = open_spool(&c);
+    session(s, 7, 1, next);
+    put_fragments(s, 0, 5);
+    ck_assert_uint_gt(size_of("000003.mkv"), 0);
+    spool_close(&s);
+    s = open_spool(&c);
+    ck_assert_uint_eq(spool_next_number(s, 1), 20);
+    unsigned n = 0;
+    for (struct spool_fragment *f = spool_next(s, NULL); f; f = spool_next(s, NULL), n++)
+        spool_done(s, f);
+    ck_assert_uint_eq(n, 5);
+    ck_assert_uint_eq(size_of("000001.mkv"), 0);
+    ck_assert_uint_eq(size_of("000002.mkv"), 0);
+    ck_assert_uint_gt(size_of("000003.mkv"), 0);
+    spool_close(&s);
+}
+END_TEST
+
+START_TEST(new_segment_begins_a_new_file)
+{
+    uint64_t next[LINK_TRACKS_MAX];
+    struct spool *s = open_spool(NULL);
+    session(s, 7, 1, next);
+    put_fragments(s, 0, 1);
+    blob_unref(&format->segment);
+    format->segment = segment_of(128);
+    put_fragments(s, 1, 1);
+    ck_assert_uint_gt(size_of("000002.mkv"), 0);
+    struct spool_fragment *f = spool_next(s, NULL);
+    ck_assert(f->complete);
+    ck_assert_ptr_ne(f->file, spool_next(s, f)->file);
+    spool_close(&s);
+}
+END_TEST
+
+START_TEST(full_spool_drops_the_oldest_and_counts_it)
+{
+    uint64_t next[LINK_TRACKS_MAX];
+    struct spool_conf c = conf_default();
+    c.file_ns = 2 * NS_PER_S;
+    c.max_bytes = 4000;
+    struct spool *s = open_spool(&c);
+    session(s, 7, 1, next);
+    put_fragments(s, 0, 20);
+    uint64_t frames = 0;
+    for (struct spool_fragment *f = spool_next(s, NULL); f; f = spool_next(s, f))
+        frames += f->count[0] + f->count[1];
+    ck_assert_uint_gt(spool_get_stats(s).dropped, 0);
+    ck_assert_uint_eq(frames + spool_get_stats(s).dropped, 100);
+    ck_assert_uint_eq(size_of("000001.mkv"), 0);
+    spool_close(&s);
+}
+END_TEST
+
+START_TEST(full_spool_refuses_the_newest_when_told_so)
+{
+    uint64_t next[LINK_TRACKS_MAX];
+    struct spool_conf c = conf_default();
+    c.when_full = CONF_FULL_DROP_NEWEST;
+    c.max_bytes = 3000;
+    struct spool *s = open_spool(&c);
+    session(s, 7, 1, next);
+    put_fragments(s, 0, 20);
+    uint64_t frames = 0;
+    for (struct spool_fragment *f = spool_next(s, NULL); f; f = spool_next(s, f))
+        frames += f->count[0] + f->count[1];
+    ck_assert_uint_gt(frames, 0);
+    ck_assert_uint_gt(spool_get_stats(s).dropped, 0);
+    ck_assert_uint_eq(frames + spool_get_stats(s).dropped, 100);
+    ck_assert_uint_eq(spool_next_number(s, 1), 80);
+    spool_close(&s);
+}
+END_TEST
+
+START_TEST(second_process_on_a_spool_is_refused)
+{
+    struct spool *a = open_spool(NULL), *b = NULL;
+    struct spool_conf c = conf_default();
+    ck_assert_int_eq(spool_open(&c, NULL, &b), -EWOULDBLOCK);
+    ck_assert_ptr_null(b);
+    spool_close(&a);
+}
+END_TEST
+
+START_TEST(given_up_fragment_is_in_the_ledger)
+{
+    uint64_t next[LINK_TRACKS_MAX];
+    struct spool *s = open_spool(NULL);
+    session(s, 7, 1, next);
+    put_fragments(s, 0, 2);
+    spool_give_up(s, spool_next(s, NULL), "refused_4006");
+    ck_assert_uint_eq(spool_get_stats(s).dropped, 5);
+    ck_assert_int_eq(spool_next(s, NULL)->timecode_ms, t0 / NS_PER_MS + 1000);
+    spool_close(&s);
+}
+END_TEST
+
+START_TEST(end_of_source_survives_a_restart)
+{
+    uint64_t next[LINK_TRACKS_MAX];
+    struct spool *s = open_spool(NULL);
+    session(s, 7, 1, next);
+    put_fragments(s, 0, 1);
+    ck_assert_int_eq(spool_end(s), 0);
+    spool_close(&s);
+    s = open_spool(NULL);
+    ck_assert(spool_is_ended(s));
+    ck_assert(spool_next(s, NULL)->complete);
+    spool_close(&s);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("spool");
+    TCase *tc = tcase_create("spool");
+    tcase_set_timeout(tc, 60);
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, positions_survive_a_restart);
+    tcase_add_test(tc, greatest_vector_survives);
+    tcase_add_test(tc, greater_epoch_starts_at_zero_and_is_in_the_ledger);
+    tcase_add_test(tc, base_of_another_log_raises_positions);
+    tcase_add_test(tc, torn_tail_at_every_byte_keeps_all_whole_pieces);
+    tcase_add_test(tc, gap_takes_the_numbers_place_and_is_counted);
+    tcase_add_test(tc, gap_missing_in_the_ledger_is_added_once);
+    tcase_add_test(tc, frame_of_a_fragment_that_is_not_in_the_log_becomes_a_gap);
+    tcase_add_test(tc, bytes_that_are_no_piece_become_a_gap);
+    tcase_add_test(tc, records_are_not_read_back_as_media);
+    tcase_add_test(tc, cursor_moves_over_what_is_done_only);
+    tcase_add_test(tc, missing_cursor_means_all_is_in_doubt);
+    tcase_add_test(tc, cursor_past_a_torn_tail_hides_nothing_new);
+    tcase_add_test(tc, new_file_after_its_time_and_old_one_goes_when_archived);
+    tcase_add_test(tc, new_segment_begins_a_new_file);
+    tcase_add_test(tc, full_spool_drops_the_oldest_and_counts_it);
+    tcase_add_test(tc, full_spool_refuses_the_newest_when_told_so);
+    tcase_add_test(tc, second_process_on_a_spool_is_refused);
+    tcase_add_test(tc, given_up_fragment_is_in_the_ledger);
+    tcase_add_test(tc, end_of_source_survives_a_restart);
+    suite_add_tcase(suite, tc);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? 1 : 0;
+}

@@ -1,0 +1,211 @@
+/* Signed calls to the service.
+ * Relies on common/http_client, sigv4, credentials, jansson.
+ * Leaves which calls to make to its users. */
+#include "uploader/api.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "common/blob.h"
+#include "common/buf.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/sigv4.h"
+
+#define SKEW_MIN_S 30
+
+struct api_call {
+    struct api *api;
+    struct http_call *http;
+    void (*done)(void *arg, const struct api_answer *a);
+    void *arg;
+    char type[128], date[64];
+};
+
+char *api_url(const char *base, const char *path)
+{
+    size_t n = strlen(base);
+    while (n && base[n - 1] == '/')
+        n--;
+    return xasprintf("%.*s%s", (int)n, base, path);
+}
+
+void api_headers_add(struct api_headers *h, const char *name, const char *fmt, ...)
+{
+    char *value = NULL;
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vasprintf(&value, fmt, ap);
+    va_end(ap);
+    if (n >= 0 && h->n < API_HEADERS_MAX) {
+        h->name[h->n] = xstrdup(name);
+        h->line[h->n++] = xasprintf("%s: %s", name, value);
+    }
+    if (n >= 0)
+        free(value);
+}
+
+void api_headers_fini(struct api_headers *h)
+{
+    for (size_t i = 0; i < h->n; i++) {
+        free(h->name[i]);
+        free(h->line[i]);
+    }
+    h->n = 0;
+}
+
+/* http(s)://HOST[/PATH] */
+static int split_url(const char *url, char **host, const char **path)
+{
+    const char *start = strstr(url, "://");
+    if (!start)
+        return -EINVAL;
+    start += 3;
+    size_t n = strcspn(start, "/");
+    *path = start[n] ? start + n : "/";
+    *host = xasprintf("%.*s", (int)n, start);
+    return n ? 0 : (free(*host), -EINVAL);
+}
+
+static void sign_with(struct api *api, const struct sigv4_key *key, const char *path,
+                      const char *hash, time_t now, struct api_headers *h)
+{
+    struct sigv4_header signed_headers[API_HEADERS_MAX];
+    struct sigv4_request req = {
+        .method = "POST", .path = path, .headers = signed_headers, .payload_hash = hash};
+    struct buf out;
+    for (size_t i = 0; i < h->n; i++)
+        if (strcasecmp(h->name[i], "Host") == 0 || strncasecmp(h->name[i], "x-amz", 5) == 0)
+            signed_headers[req.nheaders++] =
+                (struct sigv4_header){h->name[i], h->line[i] + strlen(h->name[i]) + 2};
+    buf_init(&out, 8192);
+    if (sigv4_sign(&req, key, api->region, "kinesisvideo", now, &out) == 0)
+        api_headers_add(h, "Authorization", "%.*s", (int)out.len, (const char *)out.data);
+    buf_fini(&out);
+}
+
+int api_sign(struct api *api, const char *url, const char *payload_hash, struct api_headers *h)
+{
+    time_t local = time(NULL), now = local + (time_t)api->skew_s;
+    char date[SIGV4_DATE_LEN], *host;
+    const char *path;
+    struct sigv4_key key;
+    int r = split_url(url, &host, &path);
+    if (r < 0)
+        return r;
+    r = credentials_get(api->credentials, local, &key);
+    if (r == 0) {
+        sigv4_format_date(now, date);
+        api_headers_add(h, "Host", "%s", host);
+        api_headers_add(h, "X-Amz-Date", "%s", date);
+        if (key.session_token)
+            api_headers_add(h, "X-Amz-Security-Token", "%s", key.session_token);
+        sign_with(api, &key, path, payload_hash, now, h);
+    }
+    free(host);
+    return r;
+}
+
+static void on_header(void *arg, int status, const char *name, const char *value)
+{
+    struct api_call *c = arg;
+    if (strcasecmp(name, "x-amzn-ErrorType") == 0 || strcasecmp(name, "x-amz-ErrorType") == 0)
+        snprintf(c->type, sizeof c->type, "%s", value);
+    else if (strcasecmp(name, "Date") == 0)
+        snprintf(c->date, sizeof c->date, "%s", value);
+}
+
+static const char *message_of(json_t *json)
+{
+    const char *m = json_string_value(json_object_get(json, "Message"));
+    return m ? m : json_string_value(json_object_get(json, "message"));
+}
+
+static void on_done(void *arg, const struct http_response *res)
+{
+    struct api_call *c = arg;
+    json_t *json =
+        res->body_len ? json_loadb((const char *)res->body, res->body_len, 0, NULL) : NULL;
+    const char *type = json_string_value(json_object_get(json, "__type")),
+               *message = message_of(json);
+    struct api_answer a = {
+        .error = res->error, .status = res->status, .json = json_is_object(json) ? json : NULL};
+    if (!c->type[0] && type)
+        snprintf(c->type, sizeof c->type, "%s", strrchr(type, '#') ? strrchr(type, '#') + 1 : type);
+    a.type = c->type;
+    a.message = res->error ? res->error_text : message ? message : "";
+    if (res->error == 0 && (res->status == 400 || res->status == 401 || res->status == 403))
+        api_set_clock(c->api, c->date);
+    c->done(c->arg, &a);
+    json_decref(json);
+    free(c);
+}
+
+int api_post(struct api *api, const char *url, json_t *body,
+             void (*done)(void *arg, const struct api_answer *a), void *arg, struct api_call **out)
+{
+    char hash[SIGV4_HEX_LEN], *text = json_dumps(body, JSON_COMPACT);
+    struct api_headers h = {.n = 0};
+    json_decref(body);
+    if (!text)
+        return -ENOMEM;
+    sigv4_sha256_hex(text, strlen(text), hash);
+    api_headers_add(&h, "Content-Type", "application/json");
+    api_headers_add(&h, "User-Agent", "kvpipe/%s", KVPIPE_VERSION);
+    int r = api_sign(api, url, hash, &h);
+    if (r == 0) {
+        struct api_call *c = xcalloc(1, sizeof *c);
+        struct blob *blob = blob_copy(text, strlen(text));
+        struct http_request req = {.method = "POST",
+                                   .url = url,
+                                   .headers = (const char *const *)h.line,
+                                   .nheaders = h.n,
+                                   .body = blob,
+                                   .timeout_ms = 15000,
+                                   .ca_file = api->ca_file,
+                                   .on_header = on_header,
+                                   .on_done = on_done,
+                                   .arg = c};
+        *c = (struct api_call){.api = api, .done = done, .arg = arg};
+        r = http_request(api->http, &req, &c->http);
+        blob_unref(&blob);
+        if (r < 0)
+            free(c);
+        else
+            *out = c;
+    }
+    api_headers_fini(&h);
+    free(text);
+    return r;
+}
+
+void api_cancel(struct api_call **call)
+{
+    if (!*call)
+        return;
+    http_request_cancel((*call)->http);
+    free(*call);
+    *call = NULL;
+}
+
+void api_set_clock(struct api *api, const char *date)
+{
+    struct tm tm = {0};
+    const char *end = strptime(date, "%a, %d %b %Y %H:%M:%S", &tm);
+    if (!end)
+        return;
+    int64_t skew = (int64_t)timegm(&tm) - (int64_t)time(NULL), change = skew - api->skew_s;
+    if (change < SKEW_MIN_S && change > -SKEW_MIN_S)
+        return;
+    api->skew_s = skew;
+    log_warn("uploader.clock",
+             "skew_s=%lld cause=\"this machine's clock differs from the endpoint's; requests are "
+             "signed with the "
+             "endpoint's\" do=\"set the clock (NTP)\"",
+             (long long)skew);
+}

@@ -1,0 +1,55 @@
+/* Signed calls to the service: builds and signs headers, does JSON calls, keeps the signing clock
+ * right. Relies on common/http_client, sigv4, credentials, jansson. Leaves which calls to make to
+ * endpoint.c, archive.c and session.c. */
+#ifndef KVPIPE_UPLOADER_API_H
+#define KVPIPE_UPLOADER_API_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "common/credentials.h"
+#include "common/http_client.h"
+
+#define API_HEADERS_MAX 16
+
+struct api { /* one per process */
+    struct http_client *http;
+    struct credentials *credentials;
+    const char *region, *ca_file;
+    int64_t skew_s; /* service's clock minus ours, when ours was found wrong */
+};
+
+struct api_headers {
+    char *name[API_HEADERS_MAX], *line[API_HEADERS_MAX]; /* line: "Name: value" */
+    size_t n;
+};
+
+void api_headers_add(struct api_headers *h, const char *name, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void api_headers_fini(struct api_headers *h);
+/* Adds Host, X-Amz-Date, the token and Authorization over Host and all x-amz headers. payload_hash
+ * as in sigv4.h. Returns 0, -EAGAIN while credentials are fetched, -ENOENT or -EKEYEXPIRED
+ * (credentials_error() says why), -EINVAL for a bad URL. */
+int api_sign(struct api *api, const char *url, const char *payload_hash, struct api_headers *h);
+
+struct api_call;
+
+struct api_answer { /* valid during the callback */
+    int error;      /* negative errno: no answer (as in http_response), or from api_sign */
+    int status;
+    const char *type;    /* of the error, "" when not said */
+    const char *message; /* for a log */
+    json_t *json;        /* the body, NULL when it is no JSON object; borrowed */
+};
+
+/* POSTs a JSON object to url. Takes `body`. The callback comes once, later, unless cancelled.
+ * Returns 0 or a negative errno (then no callback comes). */
+int api_post(struct api *api, const char *url, json_t *body,
+             void (*done)(void *arg, const struct api_answer *a), void *arg, struct api_call **out);
+void api_cancel(struct api_call **call);
+/* Takes the Date header of an answer that refused our time; logs a correction. */
+void api_set_clock(struct api *api, const char *date);
+/* Joins a base URL (trailing '/' allowed) and a path. Free it. */
+char *api_url(const char *base, const char *path);
+
+#endif

@@ -1,0 +1,51 @@
+/* What spool.c and spool_load.c share: the state of one stream's log.
+ * Relies on spool.h.
+ * Leaves everything else to the two. */
+#ifndef KVPIPE_UPLOADER_SPOOL_PRIVATE_H
+#define KVPIPE_UPLOADER_SPOOL_PRIVATE_H
+
+#include "uploader/ledger.h"
+#include "uploader/spool.h"
+#include "uploader/spool_scan.h"
+#include "uploader/syncer.h"
+
+#define SPOOL_VOID_MAX_BYTES (SPOOL_RECORD_MAX_BYTES + 16)
+
+TAILQ_HEAD(spool_files, spool_file);
+
+struct spool {
+    char *stream;
+    int dirfd, lockfd;
+    uint64_t max_bytes, total_bytes;
+    int64_t file_ns, keep_ns;
+    enum conf_full when_full;
+    bool sync;
+    struct syncer *syncer;
+    struct ledger *ledger;
+    struct spool_files files;    /* oldest first; the last is the one written to */
+    unsigned next_file;          /* number of the next new file */
+    struct spool_fragment *open; /* its cluster takes blocks; NULL: none does */
+    struct link_vector vector;
+    uint64_t next[LINK_TRACKS_MAX];
+    bool ended, full;
+    unsigned cursor_file;
+    uint64_t cursor_offset;
+    struct spool_stats stats;
+    void (*on_drop)(void *arg, struct spool_fragment *f);
+    void *on_drop_arg;
+};
+
+struct spool_file *spool_head(const struct spool *s);
+struct spool_file *spool_file_new(unsigned number);
+void spool_file_free(struct spool_file *file);
+void spool_file_name(unsigned number, char out[16]);
+/* Reads a file's fragments into memory. Damage is logged; what follows it is not sent. */
+void spool_file_scan(struct spool *s, struct spool_file *file);
+struct spool_fragment *spool_fragment_new(struct spool_file *file, uint64_t offset,
+                                          uint64_t timecode);
+void spool_fragment_count(struct spool_fragment *f, unsigned track, uint64_t number);
+int spool_fragment_hole(struct spool_fragment *f, uint64_t offset, uint64_t end);
+void spool_ledger_fragment(struct spool *s, const struct spool_fragment *f, const char *reason);
+void spool_cursor_write(struct spool *s);
+
+#endif
