@@ -1,0 +1,342 @@
+/* One stream in the encoder: coded tracks pass at once, raw ones go through their raw_track.
+ * Relies on raw_track, probe and fragmenter.
+ * Leaves sessions to stage.c. */
+#include "encoder/encoder_stream.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/fragmenter.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "encoder/raw_track.h"
+
+#define IDLE_NS (10 * NS_PER_S)
+
+struct side { /* a track */
+    struct encoder_stream *stream;
+    struct raw_track *raw; /* NULL while nothing raw came */
+    bool video, ended, failed;
+    char note[512];
+};
+
+struct encoder_stream {
+    struct event_base *base;
+    const char *name;
+    const struct conf_stream *conf;
+    struct probe *probe;
+    const struct codec_ops *codec;
+    const struct encoder_stream_ops *ops;
+    void *arg, *user;
+    struct side sides[LINK_TRACKS_MAX];
+    struct fragmenter fragmenter;
+    bool session, broken, ending, has_video;
+    int64_t idle_ns;
+    struct encoder_stream_stats stats;
+    char said[600];
+};
+
+static void say_state(struct encoder_stream *s)
+{
+    const char *state = s->session ? "live" : "waiting", *note = "";
+    char both[600];
+
+    for (unsigned i = LINK_TRACKS_MAX; i-- > 0;) {
+        if (s->sides[i].note[0] && !s->sides[i].failed)
+            note = s->sides[i].note;
+    }
+    for (unsigned i = LINK_TRACKS_MAX; i-- > 0;) {
+        if (s->sides[i].failed) {
+            state = "failed";
+            note = s->sides[i].note;
+        }
+    }
+    snprintf(both, sizeof both, "%s %s", state, note);
+    if (strcmp(both, s->said) == 0)
+        return;
+    snprintf(s->said, sizeof s->said, "%s", both);
+    s->ops->state(s->arg, s, state, note);
+}
+
+/* ---- from raw tracks ---- */
+
+static void count_out(struct encoder_stream *s, const struct link_item *item)
+{
+    if (item->gap)
+        return;
+    s->stats.frames_out++;
+    s->stats.bytes_out += item->payload ? item->payload->len : 0;
+}
+
+static void on_put(void *arg, struct link_item *item)
+{
+    struct side *side = arg;
+    struct encoder_stream *s = side->stream;
+
+    if (!s->session || s->broken) {
+        link_item_fini(item);
+        return;
+    }
+    if (!item->gap)
+        fragmenter_mark(&s->fragmenter, &s->conf->fragment, s->has_video, item);
+    count_out(s, item);
+    s->ops->put(s->arg, s, item);
+}
+
+static void maybe_ended(struct encoder_stream *s)
+{
+    if (!s->ending || !s->session || s->broken)
+        return;
+    for (unsigned i = 0; i < LINK_TRACKS_MAX; i++) {
+        if (s->sides[i].raw && !s->sides[i].ended)
+            return;
+    }
+    s->ending = false;
+    s->ops->ended(s->arg, s);
+}
+
+static void on_ended(void *arg)
+{
+    struct side *side = arg;
+
+    side->ended = true;
+    maybe_ended(side->stream);
+}
+
+static void on_broken(void *arg)
+{
+    struct side *side = arg;
+    struct encoder_stream *s = side->stream;
+
+    if (!s->session || s->broken)
+        return;
+    s->broken = true;
+    s->ops->broken(s->arg, s);
+}
+
+static void on_note(void *arg, bool failed, const char *text)
+{
+    struct side *side = arg;
+
+    side->failed = failed;
+    snprintf(side->note, sizeof side->note, "%s", text);
+    say_state(side->stream);
+}
+
+static const struct probe_result *on_choose(void *arg, const struct link_format *format)
+{
+    struct side *side = arg;
+
+    return probe_ask(side->stream->probe, &side->stream->conf->video, format);
+}
+
+static void on_rechoose(void *arg, const struct link_format *format)
+{
+    struct side *side = arg;
+
+    probe_forget(side->stream->probe, &side->stream->conf->video, format);
+}
+
+static const struct raw_track_ops track_ops = {
+    .put = on_put,
+    .ended = on_ended,
+    .broken = on_broken,
+    .note = on_note,
+    .choose = on_choose,
+    .rechoose = on_rechoose,
+};
+
+/* ---- sessions ---- */
+
+static bool raw(enum link_codec codec)
+{
+    return codec == LINK_CODEC_RAW_VIDEO || codec == LINK_CODEC_RAW_AUDIO;
+}
+
+static void raw_begin(struct side *side)
+{
+    struct encoder_stream *s = side->stream;
+    struct raw_track_conf conf = {
+        .base = s->base, .stream = s->name, .conf = s->conf, .codec = s->codec};
+
+    if (!side->raw)
+        side->raw = raw_track_create(&conf, &track_ops, side);
+}
+
+static void raw_end(struct side *side)
+{
+    struct raw_track_stats stats;
+
+    if (!side->raw)
+        return;
+    stats = raw_track_stats(side->raw);
+    side->stream->stats.dropped += stats.swallowed + stats.refused;
+    raw_track_destroy(&side->raw);
+    side->failed = false;
+    side->note[0] = '\0';
+}
+
+void encoder_stream_begin(struct encoder_stream *s, const struct link_track *tracks,
+                          unsigned ntracks)
+{
+    memset(&s->fragmenter, 0, sizeof s->fragmenter);
+    s->has_video = false;
+    for (unsigned i = 0; i < LINK_TRACKS_MAX; i++) {
+        s->sides[i].ended = false;
+        if (s->sides[i].raw)
+            raw_track_reset(s->sides[i].raw);
+    }
+    for (unsigned i = 0; i < ntracks; i++) {
+        const struct link_format *f = tracks[i].format;
+
+        if (!f || tracks[i].track < 1 || tracks[i].track > LINK_TRACKS_MAX)
+            continue;
+        s->has_video |= f->video || link_codec_is_video(f->codec);
+        s->sides[tracks[i].track - 1].video = f->codec == LINK_CODEC_RAW_VIDEO;
+        if (raw(f->codec))
+            raw_begin(&s->sides[tracks[i].track - 1]);
+    }
+    s->session = true;
+    s->broken = s->ending = false;
+    say_state(s);
+}
+
+void encoder_stream_item(struct encoder_stream *s, struct link_item *item, int64_t now_ns)
+{
+    struct side *side;
+
+    if (!s->session || s->broken || item->track < 1 || item->track > LINK_TRACKS_MAX ||
+        (!item->gap && !item->format)) {
+        link_item_fini(item);
+        return;
+    }
+    side = &s->sides[item->track - 1];
+    if (!item->gap) {
+        s->stats.frames_in++;
+        if (raw(item->format->codec)) {
+            side->video = item->format->codec == LINK_CODEC_RAW_VIDEO;
+            raw_begin(side);
+        }
+    }
+    if (side->raw) {
+        raw_track_take(side->raw, item, now_ns);
+        return;
+    }
+    count_out(s, item);
+    s->ops->put(s->arg, s, item);
+}
+
+void encoder_stream_end(struct encoder_stream *s, int64_t now_ns)
+{
+    s->ending = true;
+    for (unsigned i = 0; i < LINK_TRACKS_MAX; i++) {
+        if (s->sides[i].raw)
+            raw_track_end(s->sides[i].raw, now_ns);
+    }
+    maybe_ended(s);
+}
+
+void encoder_stream_drop(struct encoder_stream *s, int64_t now_ns)
+{
+    s->session = s->ending = false;
+    s->idle_ns = now_ns;
+    for (unsigned i = 0; i < LINK_TRACKS_MAX; i++) {
+        if (s->sides[i].raw)
+            raw_track_reset(s->sides[i].raw);
+    }
+    say_state(s);
+}
+
+int encoder_stream_force_key(struct encoder_stream *s)
+{
+    int rc = -ENOTSUP;
+
+    for (unsigned i = 0; i < LINK_TRACKS_MAX; i++) {
+        if (s->session && s->sides[i].raw && s->sides[i].video) {
+            raw_track_force_key(s->sides[i].raw);
+            rc = 0;
+        }
+    }
+    return rc;
+}
+
+void encoder_stream_tick(struct encoder_stream *s, int64_t now_ns)
+{
+    for (unsigned i = 0; i < LINK_TRACKS_MAX; i++) {
+        if (!s->sides[i].raw)
+            continue;
+        if (s->session)
+            raw_track_tick(s->sides[i].raw, now_ns);
+        else if (now_ns - s->idle_ns > IDLE_NS)
+            raw_end(&s->sides[i]);
+    }
+}
+
+struct encoder_stream_stats encoder_stream_stats(const struct encoder_stream *s)
+{
+    struct encoder_stream_stats stats = s->stats;
+
+    for (unsigned i = LINK_TRACKS_MAX; i-- > 0;) {
+        struct raw_track_stats raw;
+
+        if (!s->sides[i].raw)
+            continue;
+        raw = raw_track_stats(s->sides[i].raw);
+        stats.dropped += raw.swallowed + raw.refused;
+        if (s->sides[i].video || stats.encode_ms_p50 == 0) {
+            stats.encode_ms_p50 = raw.encode_ms_p50;
+            stats.encode_ms_p99 = raw.encode_ms_p99;
+        }
+    }
+    return stats;
+}
+
+struct encoder_stream *encoder_stream_create(struct event_base *base, const char *name,
+                                             const struct conf_stream *conf, struct probe *probe,
+                                             const struct codec_ops *codec,
+                                             const struct encoder_stream_ops *ops, void *arg)
+{
+    struct encoder_stream *s = xcalloc(1, sizeof *s);
+
+    s->base = base;
+    s->name = name;
+    s->conf = conf;
+    s->probe = probe;
+    s->codec = codec;
+    s->ops = ops;
+    s->arg = arg;
+    for (unsigned i = 0; i < LINK_TRACKS_MAX; i++)
+        s->sides[i].stream = s;
+    return s;
+}
+
+void encoder_stream_destroy(struct encoder_stream **ps)
+{
+    struct encoder_stream *s = *ps;
+
+    *ps = NULL;
+    if (!s)
+        return;
+    s->session = false;
+    for (unsigned i = 0; i < LINK_TRACKS_MAX; i++)
+        raw_end(&s->sides[i]);
+    free(s);
+}
+
+const char *encoder_stream_name(const struct encoder_stream *s)
+{
+    return s->name;
+}
+
+void encoder_stream_set_user(struct encoder_stream *s, void *user)
+{
+    s->user = user;
+}
+
+void *encoder_stream_user(const struct encoder_stream *s)
+{
+    return s->user;
+}
