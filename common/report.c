@@ -346,5 +346,5 @@ void report_set_draining(struct report *r)
     if (!r)
         return;
     r->draining = true;
-    send_soon(r);
+    send_report(r); /* at once: the loop may end in this turn */
 }

@@ -14,9 +14,11 @@ struct stage;
 
 /* Names of numbers that the monitor shows; a stage may add others. Counters only grow, gauges move.
  */
-#define REPORT_FRAMES_IN "frames_in"         /* counter */
-#define REPORT_FRAMES_OUT "frames_out"       /* counter */
-#define REPORT_BYTES_OUT "bytes_out"         /* counter */
+#define REPORT_FRAMES_IN "frames_in"   /* counter */
+#define REPORT_FRAMES_OUT "frames_out" /* counter */
+#define REPORT_VIDEO_FRAMES                                                                        \
+    "video_frames"                   /* counter, capture: video frames alone, for the live line */
+#define REPORT_BYTES_OUT "bytes_out" /* counter */
 #define REPORT_DROPPED "frames_dropped"      /* counter: frames that became gaps */
 #define REPORT_WINDOW_FRAMES "window_frames" /* gauge: held and not acked */
 #define REPORT_WINDOW_BYTES "window_bytes"   /* gauge */

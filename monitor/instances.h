@@ -1,0 +1,48 @@
+/* The processes of the plan while they run: each with its policy, pid and log file.
+ * Relies on plan, supervisor, child, report_table.
+ * Leaves signals to the process itself and the looks to status.c. */
+#ifndef KVPIPE_MONITOR_INSTANCES_H
+#define KVPIPE_MONITOR_INSTANCES_H
+
+#include <sys/types.h>
+
+#include "common/conf.h"
+#include "monitor/plan.h"
+#include "monitor/report_table.h"
+#include "monitor/supervisor.h"
+
+struct instance {
+    const struct plan_entry *plan;
+    struct supervisor supervisor;
+    char *program, *log_path; /* log_path NULL: our stderr */
+    pid_t pid;                /* 0: none */
+    bool ended;               /* last_code is of a process that ended */
+    int last_code;
+};
+
+struct instances {
+    const struct conf *conf;
+    struct plan_entry *plan;
+    struct instance *list;
+    size_t count;
+    unsigned group; /* started up to and with this group */
+};
+
+/* log_dir NULL: children write to our stderr. Starts nothing yet. */
+void instances_init(struct instances *all, const struct conf *conf, const char *log_dir);
+void instances_fini(struct instances *all);
+/* Starts what is due and kills what hangs. Call often. A group starts when the one before has
+ * settled. */
+void instances_tick(struct instances *all, int64_t now_ns);
+void instances_heard(struct instances *all, const struct report_row *row);
+/* Collects what ended. Call on SIGCHLD. */
+void instances_collect(struct instances *all, int64_t now_ns);
+/* Asks a group to end. Returns how many of it run. */
+size_t instances_stop(struct instances *all, unsigned group);
+size_t instances_running(const struct instances *all, unsigned group);
+size_t instances_running_all(const struct instances *all);
+void instances_kill_all(struct instances *all);
+/* All started and serving. */
+bool instances_ready(const struct instances *all);
+
+#endif

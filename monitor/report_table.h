@@ -1,0 +1,64 @@
+/* The last report of every process, decoded and checked, with rates per second.
+ * Relies on ZeroMQ (ROUTER), libevent, proto/report.proto.
+ * Leaves what silence means to supervisor.c and the looks to status.c. */
+#ifndef KVPIPE_MONITOR_REPORT_TABLE_H
+#define KVPIPE_MONITOR_REPORT_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct event_base;
+struct report_table;
+
+struct report_number {
+    char *name;
+    double value;
+    double per_s; /* growth, smoothed over some seconds */
+};
+
+struct report_subject {
+    char *stream; /* "" for the process */
+    char *state, *note;
+    struct report_number *numbers;
+    size_t count;
+};
+
+struct report_row {
+    char *stage, *instance, *version;
+    uint32_t pid;
+    bool ready, draining;
+    uint64_t uptime_ms;
+    int64_t heard_ns;
+    struct report_subject *subjects;
+    size_t count;
+};
+
+typedef void (*report_table_fn)(void *arg, const struct report_row *row);
+
+/* Binds `address` (NULL: no socket, for tests); heard (may be NULL) is called for each good report.
+ * Returns 0, or a negative errno after logging. */
+int report_table_create(struct event_base *base, const char *address, report_table_fn heard,
+                        void *arg, struct report_table **out);
+void report_table_destroy(struct report_table **t);
+/* Takes one report as it came from the wire at `now_ns`: the row, or NULL when it is refused (bad
+ * bytes, too big, too many rows). For tests and fuzzing too. */
+const struct report_row *report_table_take(struct report_table *t, const void *bytes, size_t len,
+                                           int64_t now_ns);
+size_t report_table_count(const struct report_table *t);
+const struct report_row *report_table_row(const struct report_table *t, size_t i);
+const struct report_row *report_table_find(const struct report_table *t, const char *instance);
+/* Forgets rows not heard of since then. */
+void report_table_expire(struct report_table *t, int64_t before_ns);
+uint64_t report_table_refused(const struct report_table *t);
+/* Sends a command to one instance; stream NULL: all. Never waits. Returns 0 or a negative errno
+ * (-EHOSTUNREACH: not there). */
+int report_table_command(struct report_table *t, const char *instance, const char *verb,
+                         const char *stream);
+
+const struct report_subject *report_row_subject(const struct report_row *row, const char *stream);
+/* 0 when it is not there. */
+double report_subject_value(const struct report_subject *s, const char *name);
+double report_subject_rate(const struct report_subject *s, const char *name);
+
+#endif

@@ -1,0 +1,264 @@
+/* The monitor: clears what an earlier one left, starts the stages, ticks their policy, stops them
+ * in order. Relies on the stage runtime for arguments, signals and the deadline of a stop. Leaves
+ * the parts to instances, report_table, status and status_http. */
+#include "monitor/stage.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "common/clock.h"
+#include "common/keys.h"
+#include "common/leftover.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/pidfile.h"
+#include "monitor/child.h"
+#include "monitor/status_http.h"
+#include "monitor/instances.h"
+#include "monitor/report_table.h"
+#include "monitor/status.h"
+
+#define TICK_MS 50
+#define CLEAR_TERM_NS                                                                              \
+    (4500 * NS_PER_MS)                 /* leftovers get a stage's own drain time before SIGKILL    \
+                                        */
+#define STOP_ALL_NS (3700 * NS_PER_MS) /* inside the runtime's drain deadline of 4 s */
+#define LOG_CHECK_NS (10 * NS_PER_S)
+#define FORGET_NS (60 * NS_PER_S)
+
+enum phase { CLEARING, RUNNING, STOPPING };
+
+struct monitor {
+    struct stage *stage;
+    struct instances instances;
+    struct report_table *table;
+    struct status_http *http;
+    struct event *tick, *child;
+    char *own_log; /* where `kvpipe run` put our stderr; NULL: not in a file */
+    enum phase phase;
+    unsigned stopping_group;
+    int64_t start_ns, phase_ns, group_ns, log_ns;
+    int lock;
+};
+
+/* How long a group may take to end before the next is asked too: capture needs the others to take
+ * its last frames. */
+static const int64_t group_ns[PLAN_GROUPS] = {
+    [4] = 1500 * NS_PER_MS, /* capture */
+    [3] = 500 * NS_PER_MS,  [2] = 500 * NS_PER_MS,
+    [1] = 1000 * NS_PER_MS, /* uploader: acks of the last fragment */
+    [0] = 500 * NS_PER_MS,
+};
+
+static void clear(struct monitor *m, int64_t now_ns)
+{
+    size_t left = leftover_signal(m->stage->conf->run, 0);
+    if (left && now_ns - m->phase_ns > CLEAR_TERM_NS) {
+        log_warn("monitor.leftover.kill", "processes=%zu", left);
+        leftover_signal(m->stage->conf->run, SIGKILL);
+        m->phase_ns = now_ns;
+    }
+    if (left)
+        return;
+    m->phase = RUNNING;
+    stage_ready(m->stage);
+}
+
+static void ask(struct monitor *m, int64_t now_ns)
+{
+    m->group_ns = now_ns;
+    instances_stop(&m->instances, m->stopping_group);
+}
+
+static void stop(struct monitor *m, int64_t now_ns)
+{
+    while (m->stopping_group > 0 && (!instances_running(&m->instances, m->stopping_group) ||
+                                     now_ns - m->group_ns >= group_ns[m->stopping_group])) {
+        m->stopping_group--;
+        ask(m, now_ns);
+    }
+    if (!instances_running_all(&m->instances)) {
+        stage_quit(m->stage, 0);
+    } else if (now_ns - m->phase_ns >= STOP_ALL_NS) {
+        log_warn("monitor.stop.kill", "processes=%zu", instances_running_all(&m->instances));
+        instances_kill_all(&m->instances);
+    }
+}
+
+static void bound_logs(struct monitor *m, int64_t now_ns)
+{
+    if (now_ns - m->log_ns < LOG_CHECK_NS)
+        return;
+    m->log_ns = now_ns;
+    for (size_t i = 0; i < m->instances.count; i++)
+        if (m->instances.list[i].log_path)
+            child_log_bound(m->instances.list[i].log_path);
+    if (m->own_log)
+        child_log_bound(m->own_log);
+    report_table_expire(m->table, now_ns - FORGET_NS);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+    struct monitor *m = arg;
+    int64_t now_ns = clock_mono_ns();
+    if (m->phase == CLEARING)
+        clear(m, now_ns);
+    if (m->phase == RUNNING)
+        instances_tick(&m->instances, now_ns);
+    if (m->phase == STOPPING)
+        stop(m, now_ns);
+    bound_logs(m, now_ns);
+}
+
+static void on_child(evutil_socket_t sig, short what, void *arg)
+{
+    struct monitor *m = arg;
+    instances_collect(&m->instances, clock_mono_ns());
+    if (m->phase == STOPPING)
+        stop(m, clock_mono_ns());
+}
+
+static void on_report(void *arg, const struct report_row *row)
+{
+    struct monitor *m = arg;
+    instances_heard(&m->instances, row);
+}
+
+static char *on_status(void *arg)
+{
+    struct monitor *m = arg;
+    return status_json(m->stage->conf, &m->instances, m->table, m->start_ns, clock_mono_ns());
+}
+
+static bool on_ready(void *arg)
+{
+    struct monitor *m = arg;
+    return m->phase == RUNNING && instances_ready(&m->instances);
+}
+
+/* Whoever makes the frames makes the key frame: the encoder, or a capture with an encoder in it.
+ * Others ignore it. */
+static int on_keyframe(void *arg, const char *stream)
+{
+    struct monitor *m = arg;
+    int asked = 0;
+    if (stream && !conf_stream(m->stage->conf, stream))
+        return -ENOENT;
+    for (size_t i = 0; i < report_table_count(m->table); i++) {
+        const struct report_row *row = report_table_row(m->table, i);
+        if (strcmp(row->stage, "encoder") == 0 || strcmp(row->stage, "capture") == 0)
+            asked += report_table_command(m->table, row->instance, "keyframe", stream) == 0;
+    }
+    return asked ? 0 : -ENXIO;
+}
+
+static const struct status_http_ops http_callbacks = {
+    .status = on_status, .ready = on_ready, .keyframe = on_keyframe};
+
+/* One monitor a run directory, whatever its instance name: binding the report socket would take it
+ * from the other. */
+static int lock_run(struct monitor *m)
+{
+    pid_t holder = 0;
+    m->lock = pidfile_lock(m->stage->conf->run, "monitor", &holder);
+    if (m->lock < 0)
+        log_error("monitor.already_running", "pid=%d run=%s (stop it, or choose another 'run')",
+                  (int)holder, m->stage->conf->run);
+    return m->lock < 0 ? m->lock : 0;
+}
+
+static int make_keys(const struct conf *conf)
+{
+    int r = conf->server.enabled ? keys_ensure(conf->server.keys) : 0;
+    if (r < 0)
+        log_error("monitor.keys",
+                  "path=%s error=\"%s\" (make its directory writable, or set "
+                  "server.keys)",
+                  conf->server.keys, strerror(-r));
+    return r;
+}
+
+static void teardown(struct stage *st)
+{
+    struct monitor *m = st->state;
+    if (!m)
+        return;
+    instances_kill_all(&m->instances);
+    status_http_destroy(&m->http);
+    report_table_destroy(&m->table);
+    if (m->tick)
+        event_free(m->tick);
+    if (m->child)
+        event_free(m->child);
+    instances_fini(&m->instances);
+    free(m->own_log);
+    if (m->lock >= 0)
+        close(m->lock);
+    free(m);
+    st->state = NULL;
+}
+
+static int open_parts(struct monitor *m)
+{
+    const struct conf *conf = m->stage->conf;
+    int r = lock_run(m);
+    if (r == 0)
+        r = make_keys(conf);
+    if (r == 0)
+        r = report_table_create(m->stage->base, conf->monitor.socket, on_report, m, &m->table);
+    if (r == 0)
+        r = status_http_create(m->stage->base, conf->monitor.listen, &http_callbacks, m, &m->http);
+    return r;
+}
+
+static int setup(struct stage *st)
+{
+    static const struct timeval every = {.tv_usec = TICK_MS * 1000};
+    struct monitor *m = xcalloc(1, sizeof *m);
+
+    m->stage = st;
+    m->lock = -1;
+    st->state = m;
+    m->start_ns = m->phase_ns = clock_mono_ns();
+    const char *log_dir = getenv("KVPIPE_LOG_DIR");
+    m->own_log = log_dir ? xasprintf("%s/monitor.log", log_dir) : NULL;
+    instances_init(&m->instances, st->conf, log_dir);
+    int r = open_parts(m);
+    if (r < 0) {
+        teardown(st);
+        return r;
+    }
+    size_t left = leftover_signal(st->conf->run, SIGTERM);
+    if (left)
+        log_warn("monitor.leftover", "processes=%zu (of an earlier monitor: stopping them first)",
+                 left);
+    m->child = evsignal_new(st->base, SIGCHLD, on_child, m);
+    event_add(m->child, NULL);
+    m->tick = event_new(st->base, -1, EV_PERSIST, on_tick, m);
+    event_add(m->tick, &every);
+    return 0;
+}
+
+static void drain(struct stage *st)
+{
+    struct monitor *m = st->state;
+    m->phase = STOPPING;
+    m->phase_ns = clock_mono_ns();
+    m->stopping_group = PLAN_GROUPS - 1;
+    ask(m, m->phase_ns);
+    stop(m, m->phase_ns);
+}
+
+const struct stage_ops monitor_stage = {
+    .name = "monitor",
+    .summary = "starts the stages of a config, restarts what exits or hangs, serves the status",
+    .setup = setup,
+    .drain = drain,
+    .teardown = teardown,
+};

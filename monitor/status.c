@@ -1,0 +1,221 @@
+/* How the pipeline is, as JSON: processes with their state, streams with what every stage says
+ * about them. Relies on instances and report_table; Jansson. Leaves the transport to status_http.c
+ * and the table for people to the kvpipe command. */
+#include "monitor/status.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "common/clock.h"
+#include "common/mem.h"
+#include "common/report.h"
+
+static const char *const order[] = {"capture", "encoder", "muxer", "uploader", "server"};
+#define STAGES (sizeof order / sizeof *order)
+
+static void set(json_t *o, const char *key, const char *text)
+{
+    json_t *s = json_string(text ? text : ""); /* NULL when it is not UTF-8 */
+    json_object_set_new(o, key, s ? s : json_string("?"));
+}
+
+static json_t *numbers(const struct report_subject *s)
+{
+    json_t *o = json_object();
+    for (size_t i = 0; s && i < s->count; i++)
+        json_object_set_new(o, s->numbers[i].name, json_real(s->numbers[i].value));
+    return o;
+}
+
+static json_t *process(const char *stage, const char *instance, const struct report_row *row)
+{
+    const struct report_subject *own = report_row_subject(row, "");
+    json_t *o = json_object();
+    set(o, "stage", stage);
+    set(o, "instance", instance);
+    set(o, "version", row ? row->version : "");
+    set(o, "note", own ? own->note : "");
+    json_object_set_new(o, "numbers", numbers(own));
+    return o;
+}
+
+static json_t *supervised(const struct instance *in, const struct report_table *table,
+                          int64_t now_ns)
+{
+    const struct supervisor *s = &in->supervisor;
+    const struct report_row *row = report_table_find(table, in->plan->instance);
+    bool up = supervisor_running(s);
+    json_t *o = process(in->plan->stage, in->plan->instance, up ? row : NULL);
+    json_object_set_new(o, "pid", json_integer(in->pid));
+    set(o, "state", supervisor_state_name(s->state));
+    json_object_set_new(o, "restarts", json_integer(s->restarts));
+    json_object_set_new(o, "uptime_s", json_real(up ? (double)(now_ns - s->started_ns) / 1e9 : 0));
+    json_object_set_new(o, "last_exit", in->ended ? json_integer(in->last_code) : json_null());
+    if (in->log_path)
+        set(o, "log", in->log_path);
+    return o;
+}
+
+/* A process that reports here but was started by somebody else: a container runtime, or a person.
+ */
+static json_t *foreign(const struct report_row *row, int64_t now_ns)
+{
+    bool silent = now_ns - row->heard_ns > 5 * NS_PER_S;
+    json_t *o = process(row->stage, row->instance, row);
+    json_object_set_new(o, "pid", json_integer(row->pid));
+    set(o, "state",
+        silent          ? "silent"
+        : row->draining ? "stopping"
+        : row->ready    ? "ready"
+                        : "starting");
+    json_object_set_new(o, "restarts", json_null());
+    json_object_set_new(o, "uptime_s", json_real((double)row->uptime_ms / 1e3));
+    json_object_set_new(o, "last_exit", json_null());
+    return o;
+}
+
+static bool is_ours(const struct instances *all, const char *instance)
+{
+    for (size_t i = 0; i < all->count; i++)
+        if (strcmp(all->list[i].plan->instance, instance) == 0)
+            return true;
+    return false;
+}
+
+static json_t *processes(const struct instances *all, const struct report_table *table,
+                         int64_t now_ns)
+{
+    json_t *list = json_array();
+    for (size_t k = 0; k < STAGES; k++) {
+        for (size_t i = 0; i < all->count; i++)
+            if (strcmp(all->list[i].plan->stage, order[k]) == 0)
+                json_array_append_new(list, supervised(&all->list[i], table, now_ns));
+        for (size_t i = 0; i < report_table_count(table); i++) {
+            const struct report_row *row = report_table_row(table, i);
+            if (strcmp(row->stage, order[k]) == 0 && !is_ours(all, row->instance))
+                json_array_append_new(list, foreign(row, now_ns));
+        }
+    }
+    return list;
+}
+
+/* What one stream comes to, from what each stage says. */
+struct summary {
+    double frames_per_s, bytes_per_s, persisted, fragments, backlog_fragments, backlog_bytes;
+    double dropped, reconnects;
+    const char *state, *note;
+    json_t *stages;
+};
+
+static bool is_good(const char *state)
+{
+    return !*state || strcmp(state, "live") == 0;
+}
+
+/* States come in order from capture to uploader: the first that is not good says most, "failed"
+ * anywhere says more. */
+static void add_state(struct summary *sum, const struct report_subject *s)
+{
+    bool failed = strcmp(s->state, "failed") == 0;
+    if (!sum->state || (is_good(sum->state) && *s->state) ||
+        (failed && strcmp(sum->state, "failed") != 0)) {
+        sum->state = s->state;
+        if (*s->note)
+            sum->note = s->note;
+    }
+    if (!sum->note && *s->note)
+        sum->note = s->note;
+}
+
+static void add_numbers(struct summary *sum, const char *stage, const struct report_subject *s)
+{
+    if (strcmp(stage, "capture") == 0) {
+        double video = report_subject_rate(s, REPORT_VIDEO_FRAMES);
+        sum->frames_per_s += video > 0 ? video : report_subject_rate(s, REPORT_FRAMES_OUT);
+        sum->dropped += report_subject_value(s, REPORT_DROPPED);
+        sum->reconnects += report_subject_value(s, REPORT_RECONNECTS);
+    } else if (strcmp(stage, "uploader") == 0) {
+        sum->bytes_per_s += report_subject_rate(s, REPORT_BYTES_OUT);
+        sum->fragments += report_subject_value(s, REPORT_FRAGMENTS);
+        sum->persisted += report_subject_value(s, REPORT_FRAGMENTS_PERSISTED);
+        sum->backlog_fragments += report_subject_value(s, REPORT_BACKLOG_FRAGMENTS);
+        sum->backlog_bytes += report_subject_value(s, REPORT_BACKLOG_BYTES);
+    }
+}
+
+static void add_stage(struct summary *sum, const struct report_row *row, const char *stream)
+{
+    const struct report_subject *s = report_row_subject(row, stream);
+    if (!s)
+        return;
+    json_t *o = json_object();
+    set(o, "state", s->state);
+    set(o, "note", s->note);
+    json_object_set_new(o, "numbers", numbers(s));
+    json_object_set_new(sum->stages, row->instance, o);
+    add_numbers(sum, row->stage, s);
+    if (strcmp(row->stage, "server") != 0)
+        add_state(sum, s);
+}
+
+/* A silent or dead process says nothing any longer. */
+static bool counts(const struct report_row *row, const struct instances *all, int64_t now_ns)
+{
+    if (now_ns - row->heard_ns > 5 * NS_PER_S)
+        return false;
+    for (size_t i = 0; i < all->count; i++)
+        if (strcmp(all->list[i].plan->instance, row->instance) == 0)
+            return (uint32_t)all->list[i].pid == row->pid;
+    return true;
+}
+
+static json_t *stream(const char *name, const struct instances *all,
+                      const struct report_table *table, int64_t now_ns)
+{
+    struct summary sum = {.stages = json_object()};
+    for (size_t k = 0; k < STAGES; k++)
+        for (size_t i = 0; i < report_table_count(table); i++) {
+            const struct report_row *row = report_table_row(table, i);
+            if (strcmp(row->stage, order[k]) == 0 && counts(row, all, now_ns))
+                add_stage(&sum, row, name);
+        }
+    json_t *o = json_object();
+    set(o, "name", name);
+    set(o, "state", sum.state && *sum.state ? sum.state : "waiting");
+    set(o, "note", sum.note);
+    json_object_set_new(o, "frames_per_s", json_real(sum.frames_per_s));
+    json_object_set_new(o, "kbit_per_s", json_real(sum.bytes_per_s * 8 / 1000));
+    json_object_set_new(o, "fragments", json_real(sum.fragments));
+    json_object_set_new(o, "fragments_persisted", json_real(sum.persisted));
+    json_object_set_new(o, "backlog_fragments", json_real(sum.backlog_fragments));
+    json_object_set_new(o, "backlog_bytes", json_real(sum.backlog_bytes));
+    json_object_set_new(o, "frames_dropped", json_real(sum.dropped));
+    json_object_set_new(o, "reconnects", json_real(sum.reconnects));
+    json_object_set_new(o, "stages", sum.stages);
+    return o;
+}
+
+char *status_json(const struct conf *conf, const struct instances *all,
+                  const struct report_table *table, int64_t start_ns, int64_t now_ns)
+{
+    json_t *o = json_object(), *streams = json_array();
+    set(o, "version", KVPIPE_VERSION);
+    set(o, "config", conf->file);
+    set(o, "endpoint", conf->endpoint.url);
+    if (conf->server.enabled)
+        set(o, "archive", conf->server.data);
+    set(o, "spool", conf->spool.dir);
+    json_object_set_new(o, "uptime_s", json_real((double)(now_ns - start_ns) / 1e9));
+    json_object_set_new(o, "ready", json_boolean(instances_ready(all)));
+    json_object_set_new(o, "reports_refused",
+                        json_integer((json_int_t)report_table_refused(table)));
+    json_object_set_new(o, "stages", processes(all, table, now_ns));
+    for (unsigned i = 0; i < conf->streams_count; i++)
+        json_array_append_new(streams, stream(conf->streams[i].name, all, table, now_ns));
+    json_object_set_new(o, "streams", streams);
+    char *text = json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(10));
+    json_decref(o);
+    return text ? text : xstrdup("{}");
+}

@@ -1,0 +1,114 @@
+/* Restart policy: exponential backoff with jitter, hang by silence, giving up on a config that
+ * cannot work. Relies on nothing. Leaves forking, signals and clocks to its callers. */
+#include "monitor/supervisor.h"
+
+#include "common/clock.h"
+
+#define BACKOFF_MIN_NS (100 * NS_PER_MS)
+#define BACKOFF_MAX_NS (10 * NS_PER_S)
+#define GOOD_RUN_NS (30 * NS_PER_S) /* so long up: the next failure is a new one */
+#define SILENCE_NS (5 * NS_PER_S)
+#define SETTLE_NS (3 * NS_PER_S)
+#define OWN_STALL_NS                                                                               \
+    (1 * NS_PER_S) /* our own ticks stayed away so long: silence counts from now                   \
+                    */
+#define EXIT_BAD_CONFIG 2
+
+void supervisor_init(struct supervisor *s, uint32_t seed)
+{
+    *s = (struct supervisor){.backoff_ns = BACKOFF_MIN_NS, .random = seed * 2654435761u + 1};
+}
+
+/* 0.75 to 1.25 of the value. */
+static int64_t jitter(struct supervisor *s, int64_t value)
+{
+    s->random = s->random * 1664525u + 1013904223u;
+    return value / 4 * 3 + (int64_t)((double)value / 2 * (s->random >> 8) / (1u << 24));
+}
+
+enum supervisor_action supervisor_tick(struct supervisor *s, int64_t now_ns)
+{
+    int64_t gap = s->ticked_ns ? now_ns - s->ticked_ns : 0;
+    s->ticked_ns = now_ns;
+    if (gap > OWN_STALL_NS) /* the monitor itself slept: reports wait unread */
+        s->heard_ns = now_ns;
+    switch (s->state) {
+    case SUPERVISOR_WAITING:
+        return SUPERVISOR_START;
+    case SUPERVISOR_BACKOFF:
+        return now_ns >= s->next_start_ns ? SUPERVISOR_START : SUPERVISOR_NOTHING;
+    case SUPERVISOR_READY:
+        if (now_ns - s->heard_ns < SILENCE_NS)
+            return SUPERVISOR_NOTHING;
+        s->state = SUPERVISOR_HUNG;
+        return SUPERVISOR_KILL;
+    default:
+        return SUPERVISOR_NOTHING;
+    }
+}
+
+void supervisor_started(struct supervisor *s, int64_t now_ns)
+{
+    if (s->state == SUPERVISOR_BACKOFF)
+        s->restarts++;
+    s->state = SUPERVISOR_STARTING;
+    s->started_ns = s->heard_ns = now_ns;
+    s->draining = false;
+}
+
+void supervisor_heard(struct supervisor *s, int64_t now_ns, bool ready, bool draining)
+{
+    s->heard_ns = now_ns;
+    s->draining = s->draining || draining;
+    if (ready && s->state == SUPERVISOR_STARTING)
+        s->state = SUPERVISOR_READY;
+}
+
+static void back_off(struct supervisor *s, int64_t now_ns)
+{
+    if (s->started_ns && now_ns - s->started_ns >= GOOD_RUN_NS)
+        s->backoff_ns = BACKOFF_MIN_NS;
+    s->state = SUPERVISOR_BACKOFF;
+    s->next_start_ns = now_ns + jitter(s, s->backoff_ns);
+    s->backoff_ns = s->backoff_ns * 2 < BACKOFF_MAX_NS ? s->backoff_ns * 2 : BACKOFF_MAX_NS;
+}
+
+void supervisor_exited(struct supervisor *s, int64_t now_ns, int code)
+{
+    if (s->state == SUPERVISOR_STOPPING)
+        s->state = SUPERVISOR_STOPPED;
+    else if (code == EXIT_BAD_CONFIG)
+        s->state = SUPERVISOR_GAVE_UP;
+    else if (code == 0 && !s->draining)
+        s->state = SUPERVISOR_DONE;
+    else
+        back_off(s, now_ns);
+}
+
+bool supervisor_running(const struct supervisor *s)
+{
+    return s->state == SUPERVISOR_STARTING || s->state == SUPERVISOR_READY ||
+           s->state == SUPERVISOR_HUNG || s->state == SUPERVISOR_STOPPING;
+}
+
+void supervisor_stop(struct supervisor *s)
+{
+    if (supervisor_running(s))
+        s->state = SUPERVISOR_STOPPING;
+    else if (s->state != SUPERVISOR_GAVE_UP && s->state != SUPERVISOR_DONE)
+        s->state = SUPERVISOR_STOPPED;
+}
+
+bool supervisor_settled(const struct supervisor *s, int64_t now_ns)
+{
+    if (s->state == SUPERVISOR_WAITING)
+        return false;
+    return s->state != SUPERVISOR_STARTING || now_ns - s->started_ns >= SETTLE_NS;
+}
+
+const char *supervisor_state_name(enum supervisor_state state)
+{
+    static const char *const names[] = {"waiting", "starting", "ready",    "hung",   "restarting",
+                                        "done",    "gave up",  "stopping", "stopped"};
+    return names[state];
+}

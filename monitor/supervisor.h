@@ -1,0 +1,50 @@
+/* When to start, kill and restart one process: the policy alone.
+ * Relies on nothing; time comes in with every call, so tests own it.
+ * Leaves forking, signals and clocks to its callers. */
+#ifndef KVPIPE_MONITOR_SUPERVISOR_H
+#define KVPIPE_MONITOR_SUPERVISOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum supervisor_state {
+    SUPERVISOR_WAITING,  /* not started yet */
+    SUPERVISOR_STARTING, /* runs, has not said that it is ready */
+    SUPERVISOR_READY,
+    SUPERVISOR_HUNG,     /* killed because its reports stayed away; not collected yet */
+    SUPERVISOR_BACKOFF,  /* exited; will be started again at next_start_ns */
+    SUPERVISOR_DONE,     /* ended by itself with 0: its sources are at their end */
+    SUPERVISOR_GAVE_UP,  /* bad arguments or config (exit code 2): a restart does not help */
+    SUPERVISOR_STOPPING, /* was asked to end */
+    SUPERVISOR_STOPPED,
+};
+
+enum supervisor_action { SUPERVISOR_NOTHING, SUPERVISOR_START, SUPERVISOR_KILL };
+
+struct supervisor {
+    enum supervisor_state state;
+    int64_t started_ns, heard_ns, next_start_ns, ticked_ns;
+    int64_t backoff_ns; /* of the next restart, before jitter */
+    unsigned restarts;
+    bool draining; /* the process said that it drains */
+    uint32_t random;
+};
+
+/* `seed` makes the jitter of instances differ. */
+void supervisor_init(struct supervisor *s, uint32_t seed);
+/* What to do now. START may be answered any number of times until supervisor_started or _exited. */
+enum supervisor_action supervisor_tick(struct supervisor *s, int64_t now_ns);
+void supervisor_started(struct supervisor *s, int64_t now_ns);
+/* A report came in. */
+void supervisor_heard(struct supervisor *s, int64_t now_ns, bool ready, bool draining);
+/* It ended: its exit code, or 128 + the signal that killed it. Also for a start that failed. */
+void supervisor_exited(struct supervisor *s, int64_t now_ns, int code);
+/* It shall end and not be started again. */
+void supervisor_stop(struct supervisor *s);
+/* A process of it is there. */
+bool supervisor_running(const struct supervisor *s);
+/* It has had its chance to become ready: others need not wait for it any longer. */
+bool supervisor_settled(const struct supervisor *s, int64_t now_ns);
+const char *supervisor_state_name(enum supervisor_state state);
+
+#endif
