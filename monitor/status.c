@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <jansson.h>
 
@@ -202,6 +203,7 @@ char *status_json(const struct conf *conf, const struct instances *all,
 {
     json_t *o = json_object(), *streams = json_array();
     set(o, "version", KVPIPE_VERSION);
+    json_object_set_new(o, "pid", json_integer(getpid()));
     set(o, "config", conf->file);
     set(o, "endpoint", conf->endpoint.url);
     if (conf->server.enabled)

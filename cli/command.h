@@ -1,0 +1,19 @@
+/* The subcommands of `kvpipe`.
+ * Relies on nothing.
+ * Leaves each to its cmd_NAME.c. */
+#ifndef KVPIPE_CLI_COMMAND_H
+#define KVPIPE_CLI_COMMAND_H
+
+struct command {
+    const char *name, *arguments, *summary;
+    /* argv[0] is the subcommand's name. Returns the exit code: 0 done, 1 failed, 2 bad arguments or
+     * config. */
+    int (*run)(int argc, char **argv);
+};
+
+extern const struct command cmd_run, cmd_check, cmd_status, cmd_keyframe;
+
+/* Prints "usage: kvpipe NAME ARGUMENTS" to stderr and returns 2. */
+int command_usage(const struct command *c);
+
+#endif

@@ -1,0 +1,100 @@
+/* Requests to the monitor's status server.
+ * Relies on libcurl, never by a proxy, with bounds on time and size.
+ * Leaves the looks to view.c. */
+#include "cli/fetch.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <curl/curl.h>
+
+#include "common/buf.h"
+#include "common/conf.h"
+#include "common/mem.h"
+
+#define ANSWER_MAX_BYTES (16u << 20)
+
+static size_t on_data(char *data, size_t size, size_t n, void *arg)
+{
+    return buf_append(arg, data, size * n) == 0 ? size * n : 0;
+}
+
+static int error_of(CURLcode c)
+{
+    switch (c) {
+    case CURLE_OK:
+        return 0;
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_COULDNT_RESOLVE_HOST:
+        return -ECONNREFUSED;
+    case CURLE_OPERATION_TIMEDOUT:
+        return -ETIMEDOUT;
+    case CURLE_WRITE_ERROR:
+        return -EFBIG;
+    default:
+        return -EIO;
+    }
+}
+
+/* Returns the HTTP status or a negative errno. */
+static int request(const char *url, bool post, struct buf *body)
+{
+    CURL *curl = curl_easy_init();
+    long status = 0;
+    if (!curl)
+        return -ENOMEM;
+    curl_easy_setopt(curl, CURLOPT_URL, url);
+    curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, 3000L);
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_data);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, body);
+    if (post)
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, "");
+    int r = error_of(curl_easy_perform(curl));
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_cleanup(curl);
+    return r < 0 ? r : (int)status;
+}
+
+int fetch_status(const char *base, json_t **status)
+{
+    struct buf body;
+    char *url = xasprintf("%s/status", base);
+    buf_init(&body, ANSWER_MAX_BYTES);
+    int r = request(url, false, &body);
+    *status = r == 200 ? json_loadb((const char *)body.data, body.len, 0, NULL) : NULL;
+    buf_fini(&body);
+    free(url);
+    if (*status && json_is_object(*status))
+        return 0;
+    json_decref(*status);
+    *status = NULL;
+    return r < 0 ? r : -EPROTO;
+}
+
+int fetch_keyframe(const char *base, const char *stream)
+{
+    struct buf body;
+    char *escaped = curl_easy_escape(NULL, stream, 0);
+    char *url = xasprintf("%s/keyframe?stream=%s", base, escaped ? escaped : "");
+    buf_init(&body, ANSWER_MAX_BYTES);
+    int r = request(url, true, &body);
+    buf_fini(&body);
+    free(url);
+    curl_free(escaped);
+    return r;
+}
+
+char *fetch_base(const char *listen)
+{
+    char host[256];
+    uint16_t port;
+    if (conf_host_port(listen, host, sizeof host, &port) < 0)
+        return NULL;
+    if (strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0)
+        return xasprintf("http://127.0.0.1:%u", port);
+    return xasprintf(strchr(host, ':') ? "http://[%s]:%u" : "http://%s:%u", host, port);
+}

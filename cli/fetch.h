@@ -1,0 +1,17 @@
+/* Requests to the monitor's status server.
+ * Relies on libcurl and Jansson.
+ * Leaves the looks to view.c. */
+#ifndef KVPIPE_CLI_FETCH_H
+#define KVPIPE_CLI_FETCH_H
+
+#include <jansson.h>
+
+/* Reads BASE/status ("http://host:port"). Blocks at most 3 s. Returns 0 and *status (json_decref),
+ * -ECONNREFUSED when nothing listens, or another negative errno; never prints. */
+int fetch_status(const char *base, json_t **status);
+/* POST BASE/keyframe for a stream. Returns the HTTP status, or a negative errno. */
+int fetch_keyframe(const char *base, const char *stream);
+/* The monitor's base URL from a config's monitor.listen; caller frees. */
+char *fetch_base(const char *listen);
+
+#endif
