@@ -149,7 +149,7 @@ static void on_done(void *arg, const struct http_response *res)
 int api_post(struct api *api, const char *url, json_t *body,
              void (*done)(void *arg, const struct api_answer *a), void *arg, struct api_call **out)
 {
-    char hash[SIGV4_HEX_LEN], *text = json_dumps(body, JSON_COMPACT);
+    char hash[SIGV4_HEX_LEN], *text = json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(15));
     struct api_headers h = {.n = 0};
     json_decref(body);
     if (!text)

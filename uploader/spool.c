@@ -582,6 +582,12 @@ bool spool_is_ended(const struct spool *s)
     return s->ended;
 }
 
+struct spool_position spool_end_position(const struct spool *s)
+{
+    const struct spool_file *head = spool_head(s);
+    return head ? (struct spool_position){head->number, head->bytes} : (struct spool_position){0};
+}
+
 static void note_epoch_end(struct spool *s, unsigned file, uint64_t offset)
 {
     struct ledger_entry e = {.first = s->vector.v[0],

@@ -103,6 +103,12 @@ int spool_end(struct spool *s);
 /* The stream moved away: the open fragment is complete as it is. Returns 0 or -errno. */
 int spool_close_fragment(struct spool *s);
 bool spool_is_ended(const struct spool *s);
+/* Where the next byte will be written; file 0: there is none yet. */
+struct spool_position {
+    unsigned file;
+    uint64_t offset;
+};
+struct spool_position spool_end_position(const struct spool *s);
 uint64_t spool_next_number(const struct spool *s, unsigned track);
 
 /* The first fragment after `f` (NULL: of all) that is not done, in log order, or NULL. May scan one

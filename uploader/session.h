@@ -1,0 +1,47 @@
+/* One stream's way to the endpoint: PutMedia requests one after the other, from the first fragment
+ * that is not archived on, backlog and live alike read from the spool, acks read while sending.
+ * Relies on spool, endpoint, archive_lookup, session_policy, retry, common/http_client.
+ * Leaves the link to stage.c. */
+#ifndef KVPIPE_UPLOADER_SESSION_H
+#define KVPIPE_UPLOADER_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/conf.h"
+#include "uploader/api.h"
+#include "uploader/latency.h"
+#include "uploader/spool.h"
+
+struct event_base;
+struct session;
+
+struct session_stats {
+    uint64_t bytes_out, sessions, reconnects; /* reconnects: sessions that ended with a failure */
+};
+
+struct session_ops {
+    /* State in one word and a note for people, as report_state() wants them. */
+    void (*state)(void *arg, const char *state, const char *note);
+};
+
+/* Borrows everything but `ops` for its life; takes over spool_on_drop. */
+struct session *session_create(struct event_base *base, struct api *api,
+                               const struct conf_endpoint *conf, const struct conf_stream *stream,
+                               struct spool *spool, const struct session_ops *ops, void *arg);
+/* Cuts a request that is open: the endpoint throws the unfinished fragment away. NULL is fine. */
+void session_destroy(struct session **s);
+/* There is something new in the spool. captured_ns: when the newest frame was captured, 0 unknown.
+ */
+void session_kick(struct session *s, int64_t captured_ns);
+/* Once a second. */
+void session_tick(struct session *s);
+/* No more items come: ends the body where a fragment is complete, waits for acks; cuts elsewhere.
+ */
+void session_drain(struct session *s);
+/* Drained: nothing is under way. */
+bool session_is_idle(const struct session *s);
+const struct session_stats *session_get_stats(const struct session *s);
+const struct latency *session_latency(const struct session *s);
+
+#endif

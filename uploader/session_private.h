@@ -1,0 +1,82 @@
+/* What session.c (states, lookups, answers) and session_body.c (what is sent) share.
+ * Relies on session.h.
+ * Leaves everything else to the two. */
+#ifndef KVPIPE_UPLOADER_SESSION_PRIVATE_H
+#define KVPIPE_UPLOADER_SESSION_PRIVATE_H
+
+#include "common/buf.h"
+#include "uploader/ack.h"
+#include "uploader/archive_lookup.h"
+#include "uploader/endpoint.h"
+#include "uploader/retry.h"
+#include "uploader/session.h"
+
+#define SESSION_MARKS 256
+
+enum session_state {
+    SESSION_IDLE,    /* nothing to send */
+    SESSION_RESOLVE, /* the endpoint is asked for */
+    SESSION_LOOKUP,  /* asks which doubtful fragments have arrived */
+    SESSION_SEND,    /* a PutMedia request is open */
+    SESSION_WAIT,    /* backoff */
+};
+
+struct session_mark { /* a live frame on its way: when its last byte goes out, its latency is known
+                       */
+    unsigned file;
+    uint64_t end;
+    int64_t captured_ns;
+};
+
+struct session {
+    struct event_base *base;
+    struct api *api;
+    const struct conf_endpoint *conf;
+    const struct conf_stream *stream;
+    struct spool *spool;
+    struct session_ops ops;
+    void *arg;
+
+    enum session_state state;
+    struct endpoint *endpoint;
+    struct archive_lookup *lookup;
+    struct retry retry;
+    struct event *timer; /* backoff and waits before a lookup */
+    struct event *pace;  /* a body that went too fast goes on */
+    struct http_call *call;
+    bool draining;
+    bool in_upload;   /* curl asks for bytes: do not resume from in there */
+    int64_t cut_ns;   /* when the last request ended without its last ack; what it sent may still
+                         arrive */
+    int64_t fresh_ns; /* when the spool last grew */
+
+    /* of the present request */
+    int status;
+    char error_type[128], date[64];
+    struct buf answer; /* body of a refusal */
+    struct ack_parser acks;
+    int64_t start_ns, last_ack_ns, ending_ns;
+    uint64_t sent_bytes, sent_at_ack;
+    bool ending; /* the body ends as soon as what is in hand is sent */
+    struct blob *segment;
+    size_t segment_sent;
+    struct spool_fragment *frag; /* being sent, or sent last; its file is pinned */
+    uint64_t pos;
+    struct buf tail; /* Tags of the last fragment, which stand in front of the next one */
+    size_t tail_sent;
+    int64_t starts_ns[5]; /* of the last fragments, for the limit of 5 a second */
+    unsigned nstarts;
+
+    struct session_mark marks[SESSION_MARKS];
+    unsigned first_mark, nmarks;
+    struct latency latency;
+    bool latency_said;
+    struct session_stats stats;
+};
+
+/* on_upload of the request. */
+ssize_t session_body_read(void *arg, void *dst, size_t cap);
+/* Lets go of the fragment in hand. */
+void session_body_release(struct session *s);
+
+#endif

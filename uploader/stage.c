@@ -1,0 +1,398 @@
+/* The uploader. Enters: Matroska pieces and gaps from the muxer. Leaves: PutMedia requests to the
+ * endpoint. Written to the spool before it is acked upstream; dropped only by the full-disk policy,
+ * a refusal of the endpoint, or a piece that fits nowhere, each with a line in the gap ledger.
+ * Relies on spool (the log), session (the endpoint), common/link_socket (the muxer).
+ * Leaves supervision to the monitor. */
+#include "uploader/stage.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <event2/event.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/report.h"
+
+#define TICK_MS 100
+#define DISK_RETRY_NS (2 * NS_PER_S)
+#define DRAIN_NS (3500 * NS_PER_MS)
+
+static struct upload *find(struct uploader *u, const char *stream)
+{
+    struct upload *up;
+    TAILQ_FOREACH (up, &u->uploads, entry)
+        if (strcmp(up->conf->name, stream) == 0)
+            return up;
+    return NULL;
+}
+
+/* --- state for people
+ * ---------------------------------------------------------------------------------------------------
+ */
+
+static void tell(struct upload *up, const char *state, const char *note)
+{
+    struct report *r = up->owner->stage->report;
+    snprintf(up->state, sizeof up->state, "%s", state);
+    snprintf(up->note, sizeof up->note, "%s", note);
+    if (!up->disk_failed)
+        report_state(r, up->conf->name, state, note);
+}
+
+static void on_session_state(void *arg, const char *state, const char *note)
+{
+    tell(arg, state, note);
+}
+
+/* One line when the disk begins to refuse, one when it takes data again. */
+static void disk_state(struct upload *up, int error)
+{
+    char note[256];
+    if (error)
+        up->disk_retry_ns = clock_mono_ns() + DISK_RETRY_NS;
+    if (!error == !up->disk_failed)
+        return;
+    up->disk_failed = error != 0;
+    if (error) {
+        snprintf(note, sizeof note, "spool cannot be written: %s; free space or change spool.dir",
+                 strerror(-error));
+        log_error("uploader.spool.write",
+                  "stream=%s dir=%s error=\"%s\" do=\"free space, or change spool.dir\" "
+                  "effect=\"the stream "
+                  "waits\"",
+                  up->conf->name, up->owner->stage->conf->spool.dir, strerror(-error));
+        report_state(up->owner->stage->report, up->conf->name, "failed", note);
+    } else {
+        log_info("uploader.spool.writes_again", "stream=%s", up->conf->name);
+        report_state(up->owner->stage->report, up->conf->name, up->state, up->note);
+    }
+}
+
+/* --- from the muxer
+ * -----------------------------------------------------------------------------------------------------
+ */
+
+static struct link_positions positions(const struct upload *up)
+{
+    struct link_positions at = {.tracks = up->tracks};
+    for (unsigned t = 0; t < LINK_TRACKS_MAX; t++) {
+        at.next[t] = spool_next_number(up->spool, t + 1);
+        at.credit[t] = up->owner->stage->conf->link.credit;
+    }
+    return at;
+}
+
+/* Answers the Open that waits, as soon as its vector is in the log. */
+static void answer(struct upload *up)
+{
+    uint64_t next[LINK_TRACKS_MAX];
+    struct inlet *in = link_client_inlet(up->owner->client);
+    struct link_vector v = inlet_session_vector(up->inlet);
+    char text[LINK_VECTOR_MAX * 21];
+    if (clock_mono_ns() < up->disk_retry_ns)
+        return;
+    int r = spool_session(up->spool, &v, up->base, next);
+    if (r == -EPROTO) {
+        struct link_vector greatest = spool_vector(up->spool);
+        inlet_fence(in, up->inlet, &greatest);
+        up->asks = false;
+        return;
+    }
+    if (r < 0) {
+        disk_state(up, r);
+        return;
+    }
+    up->asks = false;
+    struct link_positions at = positions(up);
+    inlet_resume(in, up->inlet, &at);
+    session_kick(up->session, 0);
+    log_info("uploader.open", "stream=%s vector=%s next=%" PRIu64 ",%" PRIu64 ",%" PRIu64,
+             up->conf->name, link_vector_str(&v, text), next[0], next[1], next[2]);
+}
+
+static void on_open(void *arg, struct inlet_session *s, const struct link_msg *msg)
+{
+    struct uploader *u = arg;
+    struct upload *up = find(u, inlet_session_stream(s));
+    if (!up) {
+        log_warn("uploader.unknown_stream",
+                 "stream=%s cause=\"not in this config\" do=\"give all stages the same file\"",
+                 inlet_session_stream(s));
+        return; /* unanswered: nothing is sent, upstream keeps what it has */
+    }
+    inlet_session_set_user(s, up);
+    up->inlet = s;
+    up->tracks = 0;
+    memset(up->base, 0, sizeof up->base);
+    for (unsigned i = 0; i < msg->open.ntracks; i++) {
+        unsigned t = msg->open.tracks[i].track - 1u;
+        if (t >= LINK_TRACKS_MAX)
+            continue;
+        up->tracks |= (uint8_t)(1u << t);
+        up->base[t] = msg->open.tracks[i].base;
+    }
+    up->asks = true;
+    answer(up);
+}
+
+static int on_item(void *arg, struct inlet_session *s, struct link_item *item)
+{
+    struct upload *up = inlet_session_user(s);
+    int r = !up ? -EPROTO : item->gap ? spool_gap(up->spool, item) : spool_append(up->spool, item);
+    int64_t captured_ns = item->captured_ns;
+    bool frame = !item->gap;
+    link_item_fini(item);
+    if (!up)
+        return r;
+    if (r < 0) {
+        if (r != -EPROTO)
+            disk_state(up, r);
+        return r;
+    }
+    disk_state(up, 0);
+    up->frames_in += frame;
+    struct link_positions at = positions(up);
+    inlet_ack(link_client_inlet(up->owner->client), s, &at);
+    session_kick(up->session, frame ? captured_ns : 0);
+    return 0;
+}
+
+static void on_ended(void *arg, struct inlet_session *s)
+{
+    struct upload *up = inlet_session_user(s);
+    if (!up)
+        return;
+    int r = spool_end(up->spool);
+    if (r < 0)
+        disk_state(up, r);
+    log_info("uploader.ended", "stream=%s", up->conf->name);
+    session_kick(up->session, 0);
+}
+
+static void on_moved(void *arg, struct inlet_session *s)
+{
+    struct upload *up = inlet_session_user(s);
+    if (!up)
+        return;
+    spool_close_fragment(up->spool);
+    up->inlet = NULL;
+    up->asks = false;
+    session_kick(up->session, 0);
+    log_info("uploader.moved",
+             "stream=%s note=\"another uploader has it now; what is in this spool is still sent\"",
+             up->conf->name);
+}
+
+/* --- set up, tear down
+ * --------------------------------------------------------------------------------------------------
+ */
+
+static void quit_when_idle(struct uploader *u)
+{
+    struct upload *up;
+    bool idle = true;
+    TAILQ_FOREACH (up, &u->uploads, entry)
+        idle = idle && session_is_idle(up->session);
+    if (idle || clock_mono_ns() - u->drain_ns > DRAIN_NS)
+        stage_quit(u->stage, 0);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+    struct uploader *u = arg;
+    struct upload *up;
+    if (u->drain_ns) {
+        quit_when_idle(u);
+        return;
+    }
+    TAILQ_FOREACH (up, &u->uploads, entry)
+        if (up->asks && up->inlet)
+            answer(up);
+}
+
+static int add_stream(struct uploader *u, const struct conf_stream *conf)
+{
+    static const struct session_ops session_ops = {.state = on_session_state};
+    const struct conf_spool *c = &u->stage->conf->spool;
+    struct spool_conf sc = {.dir = c->dir,
+                            .stream = conf->name,
+                            .max_bytes = (uint64_t)c->max_megabytes * 1000000,
+                            .file_ns = c->file_seconds * NS_PER_S,
+                            .keep_ns = c->keep_seconds * NS_PER_S,
+                            .when_full = c->when_full,
+                            .sync = c->sync == CONF_SYNC_FRAGMENT};
+    struct upload *up = xcalloc(1, sizeof *up);
+    up->owner = u;
+    up->conf = conf;
+    int r = spool_open(&sc, u->syncer, &up->spool);
+    if (r < 0) {
+        free(up);
+        return r;
+    }
+    up->session = session_create(u->stage->base, &u->api, &u->stage->conf->endpoint, conf,
+                                 up->spool, &session_ops, up);
+    TAILQ_INSERT_TAIL(&u->uploads, up, entry);
+    tell(up, "waiting", "no data yet");
+    return 0;
+}
+
+static int add_streams(struct uploader *u)
+{
+    const struct conf *conf = u->stage->conf;
+    int r = 0;
+    for (unsigned i = 0; i < conf->streams_count && r == 0; i++)
+        if (stage_serves(u->stage, conf->streams[i].name))
+            r = add_stream(u, &conf->streams[i]);
+    return r;
+}
+
+static void on_credentials(void *arg, int error)
+{
+    struct uploader *u = arg;
+    if (error < 0)
+        log_warn("uploader.credentials", "error=\"%s\"", credentials_error(u->credentials));
+}
+
+static struct credentials *make_credentials(struct uploader *u)
+{
+    static const enum credentials_kind kinds[] = {[CONF_CRED_AUTO] = CREDENTIALS_AUTO,
+                                                  [CONF_CRED_ENV] = CREDENTIALS_ENV,
+                                                  [CONF_CRED_PROFILE] = CREDENTIALS_PROFILE,
+                                                  [CONF_CRED_FILE] = CREDENTIALS_FILE,
+                                                  [CONF_CRED_IOT] = CREDENTIALS_IOT};
+    const struct conf_credentials *c = &u->stage->conf->endpoint.credentials;
+    struct credentials_conf cc = {.kind = kinds[c->type],
+                                  .profile = c->profile,
+                                  .profile_file = c->profile_file,
+                                  .file = c->file,
+                                  .iot = {.endpoint = c->iot_endpoint,
+                                          .cert_file = c->iot_cert,
+                                          .key_file = c->iot_key,
+                                          .ca_file = c->iot_ca,
+                                          .role_alias = c->iot_role_alias,
+                                          .thing_name = c->iot_thing}};
+    return credentials_create(u->stage->base, u->http, &cc, on_credentials, u);
+}
+
+static int connect_link(struct uploader *u)
+{
+    static const struct inlet_ops ops = {
+        .open = on_open, .item = on_item, .ended = on_ended, .moved = on_moved};
+    const struct conf *conf = u->stage->conf;
+    int r = link_client_create(u->stage->base, conf->uploader.connect, &conf->link,
+                               u->stage->instance, &ops, u, &u->client);
+    struct upload *up;
+    if (r < 0)
+        return r;
+    TAILQ_FOREACH (up, &u->uploads, entry) {
+        struct link_vector v = spool_vector(up->spool);
+        if (v.n)
+            inlet_set_greatest(link_client_inlet(u->client), up->conf->name, &v);
+    }
+    return 0;
+}
+
+static void teardown(struct stage *st)
+{
+    struct uploader *u = st->state;
+    struct upload *up;
+    link_client_destroy(&u->client, false);
+    while ((up = TAILQ_FIRST(&u->uploads))) {
+        TAILQ_REMOVE(&u->uploads, up, entry);
+        session_destroy(&up->session);
+        spool_close(&up->spool);
+        free(up);
+    }
+    credentials_destroy(u->credentials);
+    http_client_destroy(u->http);
+    syncer_destroy(&u->syncer);
+    if (u->tick)
+        event_free(u->tick);
+    free(u);
+    st->state = NULL;
+}
+
+static int setup(struct stage *st)
+{
+    static const struct timeval period = {.tv_usec = TICK_MS * 1000};
+    struct uploader *u = xcalloc(1, sizeof *u);
+    TAILQ_INIT(&u->uploads);
+    u->stage = st;
+    st->state = u;
+    u->syncer = syncer_create();
+    u->http = http_client_create(st->base);
+    u->credentials = make_credentials(u);
+    u->api = (struct api){.http = u->http,
+                          .credentials = u->credentials,
+                          .region = st->conf->endpoint.region,
+                          .ca_file = st->conf->endpoint.ca_file};
+    int r = u->syncer && u->http && u->credentials ? add_streams(u) : -ENOMEM;
+    if (r == 0)
+        r = connect_link(u);
+    if (r < 0) {
+        teardown(st);
+        return r;
+    }
+    u->tick = event_new(st->base, -1, EV_PERSIST, on_tick, u);
+    event_add(u->tick, &period);
+    stage_ready(st);
+    return 0;
+}
+
+static void drain(struct stage *st)
+{
+    struct uploader *u = st->state;
+    struct upload *up;
+    u->drain_ns = clock_mono_ns();
+    link_client_destroy(&u->client, true);
+    TAILQ_FOREACH (up, &u->uploads, entry) {
+        up->inlet = NULL;
+        up->asks = false;
+        session_drain(up->session);
+    }
+}
+
+static void sample_stream(struct report *r, struct upload *up)
+{
+    const char *name = up->conf->name;
+    const struct session_stats *ss = session_get_stats(up->session);
+    struct spool_stats sp = spool_get_stats(up->spool);
+    report_set(r, name, REPORT_FRAMES_IN, (double)up->frames_in);
+    report_set(r, name, REPORT_BYTES_OUT, (double)ss->bytes_out);
+    report_set(r, name, REPORT_RECONNECTS, (double)ss->reconnects);
+    report_set(r, name, REPORT_FRAGMENTS, (double)sp.fragments);
+    report_set(r, name, REPORT_FRAGMENTS_PERSISTED, (double)sp.fragments_done);
+    report_set(r, name, REPORT_BACKLOG_FRAGMENTS, (double)sp.backlog_fragments);
+    report_set(r, name, REPORT_BACKLOG_BYTES, (double)sp.backlog_bytes);
+    report_set(r, name, REPORT_DROPPED, (double)sp.dropped);
+    report_set(r, name, "latency_p50_ms", latency_ms(session_latency(up->session), 50));
+    report_set(r, name, "latency_p99_ms", latency_ms(session_latency(up->session), 99));
+    if (spool_is_ended(up->spool) && !sp.backlog_fragments && strcmp(up->state, "ended") != 0)
+        tell(up, "ended", "");
+}
+
+static void sample(struct stage *st)
+{
+    struct uploader *u = st->state;
+    struct upload *up;
+    TAILQ_FOREACH (up, &u->uploads, entry) {
+        spool_tick(up->spool, clock_wall_ns());
+        session_tick(up->session);
+        sample_stream(st->report, up);
+    }
+    if (u->client)
+        report_set(st->report, NULL, REPORT_REFUSED, (double)link_client_refused(u->client));
+}
+
+const struct stage_ops uploader_stage = {
+    .name = "uploader",
+    .summary = "keeps media in a durable spool and sends it by PutMedia",
+    .setup = setup,
+    .drain = drain,
+    .teardown = teardown,
+    .sample = sample,
+};
