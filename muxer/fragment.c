@@ -136,6 +136,7 @@ void fragment_commit(struct fragment *f, const struct fragment_place *place, uin
 
 void fragment_skip(struct fragment *f, enum link_gap_reason reason)
 {
+    f->fresh = false; /* a start that was seen and not put is not in the log either */
     f->skipping = true;
     f->skip_reason = reason;
 }
