@@ -1,0 +1,325 @@
+/* The archive's writer: index rows and append-only files that become durable together.
+ * Relies on sqlite3 through sql.h and on files.
+ * Leaves recovery at start to archive_recover.c, reading to archive_reader.c. */
+#include "server/archive.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "server/archive_internal.h"
+#include "server/sql.h"
+
+#define FILE_AGE_NS (5 * 60 * NS_PER_S)
+#define FILE_BYTES (UINT64_C(1) << 30)
+
+static int begin(struct archive *a)
+{
+    if (a->in_transaction)
+        return 0;
+    int r = sql_script(a->db, "BEGIN IMMEDIATE");
+    a->in_transaction = r == 0;
+    return r;
+}
+
+static int sync_dir(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int r = fsync(fd) < 0 ? -errno : 0;
+    close(fd);
+    return r;
+}
+
+int archive_add_stream(struct archive *a, const struct archive_stream *s, int64_t *id)
+{
+    char path[4096];
+    int r = begin(a);
+    if (r == 0)
+        r = sql_run(a->db,
+                    "INSERT INTO streams(name, code, arn, version, media_type, device_name, "
+                    "kms_key, tags, created_ms, "
+                    "retention_h, last_seq) VALUES(?,?,?,?,?,?,?,?,?,?,0)",
+                    "ssssssssii", s->name, s->code, s->arn, s->version, s->media_type,
+                    s->device_name, s->kms_key, s->tags, s->created_ms, (int64_t)s->retention_h);
+    if (r)
+        return r;
+    *id = sqlite3_last_insert_rowid(a->db);
+    snprintf(path, sizeof path, "%s/%s", a->dir, s->code);
+    if (mkdir(path, 0750) < 0 && errno != EEXIST)
+        return -errno;
+    return sync_dir(a->dir);
+}
+
+static void close_file(struct archive *a, struct archive_file *f)
+{
+    if (f->fd >= 0)
+        close(f->fd);
+    f->fd = -1;
+    blob_unref(&f->header);
+    if (f->dirty)
+        TAILQ_REMOVE(&a->dirty, f, link);
+    f->dirty = false;
+}
+
+int archive_delete_stream(struct archive *a, int64_t id, const char *code, struct archive_file *f)
+{
+    int r = begin(a);
+    if (r == 0)
+        r = sql_run(a->db, "DELETE FROM fragments WHERE stream=?", "i", id);
+    if (r == 0)
+        r = sql_run(a->db, "DELETE FROM files WHERE stream=?", "i", id);
+    if (r == 0)
+        r = sql_run(a->db, "DELETE FROM streams WHERE id=?", "i", id);
+    if (r == 0)
+        r = sql_run(a->db, "INSERT OR IGNORE INTO doomed(code) VALUES(?)", "s", code);
+    return r;
+}
+
+struct archive_file *archive_file_new(void)
+{
+    struct archive_file *f = xcalloc(1, sizeof *f);
+    f->fd = -1;
+    return f;
+}
+
+void archive_file_free(struct archive *a, struct archive_file **f)
+{
+    if (!*f)
+        return;
+    close_file(a, *f);
+    free(*f);
+    *f = NULL;
+}
+
+static void mark_dirty(struct archive *a, struct archive_file *f)
+{
+    if (f->dirty)
+        return;
+    f->dirty = true;
+    TAILQ_INSERT_TAIL(&a->dirty, f, link);
+}
+
+static int write_all(int fd, const void *data, size_t len, uint64_t at)
+{
+    const char *p = data;
+    while (len) {
+        ssize_t n = pwrite(fd, p, len, (off_t)at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : -EIO;
+        p += n;
+        at += (uint64_t)n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+/* Finds the number behind the last file, once; a stream's numbers then only rise. */
+static int next_number(struct archive *a, struct archive_file *f, int64_t stream)
+{
+    if (f->file)
+        return 0;
+    sqlite3_stmt *st =
+        sql_prepare(a->db, "SELECT COALESCE(MAX(file),0) FROM files WHERE stream=?", "i", stream);
+    if (!st)
+        return -EIO;
+    if (sqlite3_step(st) == SQLITE_ROW)
+        f->file = (uint32_t)sqlite3_column_int64(st, 0);
+    sqlite3_finalize(st);
+    return 0;
+}
+
+static int new_file(struct archive *a, struct archive_file *f, int64_t stream, const char *code,
+                    const struct blob *header)
+{
+    if (f->dirty) { /* the old file must be synced with this batch: do it now, it is rare */
+        if (fdatasync(f->fd) < 0)
+            return -errno;
+    }
+    int r = next_number(a, f, stream);
+    if (r)
+        return r;
+    char path[4200], dir[4096];
+    snprintf(dir, sizeof dir, "%s/%s", a->dir, code);
+    snprintf(path, sizeof path, "%s/%04u.mkv", dir, f->file + 1);
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+    if (fd < 0)
+        return -errno;
+    r = write_all(fd, header->data, header->len, 0);
+    if (r == 0)
+        r = sync_dir(dir);
+    if (r == 0)
+        r = sql_run(a->db,
+                    "INSERT INTO files(stream, file, header_len, created_ms) VALUES(?,?,?,?)",
+                    "iiii", stream, (int64_t)(f->file + 1), (int64_t)header->len,
+                    clock_wall_ns() / NS_PER_MS);
+    if (r) {
+        close(fd);
+        unlink(path);
+        return r;
+    }
+    close_file(a, f);
+    f->fd = fd;
+    f->file++;
+    f->end = header->len;
+    f->committed_end = 0;
+    f->opened_ns = clock_mono_ns();
+    f->header = blob_ref((struct blob *)header);
+    snprintf(f->path, sizeof f->path, "%s", path);
+    mark_dirty(a, f);
+    return 0;
+}
+
+static bool fits(const struct archive_file *f, const struct blob *header)
+{
+    return f->fd >= 0 && f->header->len == header->len &&
+           !memcmp(f->header->data, header->data, header->len) && f->end < FILE_BYTES &&
+           clock_mono_ns() - f->opened_ns < FILE_AGE_NS;
+}
+
+int archive_append(struct archive *a, struct archive_file *f, int64_t stream, const char *code,
+                   const struct blob *header, const struct blob *data, struct archive_row *row)
+{
+    int r = begin(a);
+    if (r == 0 && !fits(f, header))
+        r = new_file(a, f, stream, code, header);
+    if (r)
+        return r;
+    mark_dirty(a, f);
+    r = write_all(f->fd, data->data, data->len, f->end);
+    row->file = f->file;
+    row->header_len = (uint32_t)header->len;
+    row->offset = f->end;
+    row->length = (uint32_t)data->len;
+    if (r == 0)
+        r = archive_note_seq(a, stream, row->seq);
+    if (r == 0)
+        r = sql_run(a->db,
+                    "INSERT INTO fragments(stream, seq, file, offset, length, pre_len, "
+                    "cluster_len, server_ms, "
+                    "producer_ms, length_ms) VALUES(?,?,?,?,?,?,?,?,?,?)",
+                    "iiiiiiiiii", stream, row->seq, (int64_t)row->file, (int64_t)row->offset,
+                    (int64_t)row->length, (int64_t)row->pre_len, (int64_t)row->cluster_len,
+                    row->server_ms, row->producer_ms, row->length_ms);
+    if (r) {
+        if (ftruncate(f->fd, (off_t)f->end) < 0)
+            log_error("server.archive.truncate", "file=%s error=\"%s\"", f->path, strerror(errno));
+        return r;
+    }
+    f->end += data->len;
+    return 0;
+}
+
+int archive_note_seq(struct archive *a, int64_t stream, int64_t seq)
+{
+    int r = begin(a);
+    return r ? r
+             : sql_run(a->db, "UPDATE streams SET last_seq=MAX(last_seq,?) WHERE id=?", "ii", seq,
+                       stream);
+}
+
+int archive_sweep(struct archive *a, int64_t stream, const char *code, struct archive_file *f,
+                  int64_t before_ms)
+{
+    int r = begin(a);
+    if (r == 0)
+        r = next_number(a, f, stream);
+    if (r == 0)
+        r = sql_run(a->db, "DELETE FROM fragments WHERE stream=? AND server_ms<?", "ii", stream,
+                    before_ms);
+    if (r)
+        return r;
+    int64_t open_file = f->fd >= 0 ? (int64_t)f->file : -1;
+    sqlite3_stmt *st = sql_prepare(
+        a->db,
+        "DELETE FROM files WHERE stream=? AND file<>? AND NOT EXISTS(SELECT 1 FROM fragments"
+        " WHERE fragments.stream=files.stream AND fragments.file=files.file) RETURNING file",
+        "ii", stream, open_file);
+    if (!st)
+        return -EIO;
+    while ((r = sqlite3_step(st)) == SQLITE_ROW) {
+        struct archive_swept *s = xcalloc(1, sizeof *s);
+        s->path = xasprintf("%s/%s/%04u.mkv", a->dir, code, (unsigned)sqlite3_column_int64(st, 0));
+        STAILQ_INSERT_TAIL(&a->swept, s, link);
+    }
+    r = r == SQLITE_DONE ? 0 : sql_error(a->db, "sweep");
+    sqlite3_finalize(st);
+    return r;
+}
+
+static void forget_swept(struct archive *a, bool remove)
+{
+    struct archive_swept *s;
+    while ((s = STAILQ_FIRST(&a->swept))) {
+        STAILQ_REMOVE_HEAD(&a->swept, link);
+        if (remove && unlink(s->path) < 0 && errno != ENOENT)
+            log_warn("server.archive.unlink", "file=%s error=\"%s\"", s->path, strerror(errno));
+        free(s->path);
+        free(s);
+    }
+}
+
+void archive_unlink_swept(struct archive *a)
+{
+    forget_swept(a, true);
+}
+
+/* Undoes what the batch wrote to one file. */
+static void undo(struct archive *a, struct archive_file *f)
+{
+    if (f->committed_end == 0) {
+        unlink(f->path);
+        close_file(a, f);
+        return;
+    }
+    if (ftruncate(f->fd, (off_t)f->committed_end) < 0)
+        log_error("server.archive.truncate", "file=%s error=\"%s\"", f->path, strerror(errno));
+    f->end = f->committed_end;
+    TAILQ_REMOVE(&a->dirty, f, link);
+    f->dirty = false;
+}
+
+int archive_commit(void *ctx)
+{
+    struct archive *a = ctx;
+    struct archive_file *f;
+    if (!a->in_transaction)
+        return 0;
+    int r = 0;
+    TAILQ_FOREACH (f, &a->dirty, link)
+        if (fdatasync(f->fd) < 0) {
+            r = -errno;
+            log_error("server.archive.sync", "file=%s error=\"%s\"", f->path, strerror(errno));
+            break;
+        }
+    if (r == 0)
+        r = sql_script(a->db, "COMMIT");
+    a->in_transaction = false;
+    if (r) {
+        if (!sqlite3_get_autocommit(a->db))
+            sql_script(a->db, "ROLLBACK");
+        forget_swept(a, false);
+    }
+    while ((f = TAILQ_FIRST(&a->dirty))) {
+        if (r) {
+            undo(a, f);
+            continue;
+        }
+        f->committed_end = f->end;
+        TAILQ_REMOVE(&a->dirty, f, link);
+        f->dirty = false;
+    }
+    return r;
+}

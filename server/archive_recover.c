@@ -1,0 +1,284 @@
+/* Opening an archive: its tables, and what a crash left behind.
+ * Relies on sqlite3 through sql.h and on files.
+ * Leaves appending to archive.c, reading to archive_reader.c. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/mem.h"
+#include "server/archive_internal.h"
+#include "server/sql.h"
+
+#define SCHEMA_VERSION 1
+
+static const char schema[] =
+    "CREATE TABLE streams(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, code "
+    "TEXT NOT NULL UNIQUE,"
+    " arn TEXT NOT NULL, version TEXT NOT NULL, media_type TEXT, device_name TEXT, kms_key TEXT, "
+    "tags TEXT,"
+    " created_ms INTEGER NOT NULL, retention_h INTEGER NOT NULL, last_seq INTEGER NOT NULL);"
+    "CREATE TABLE files(stream INTEGER NOT NULL, file INTEGER NOT NULL, header_len INTEGER NOT "
+    "NULL,"
+    " created_ms INTEGER NOT NULL, PRIMARY KEY(stream, file)) WITHOUT ROWID;"
+    "CREATE TABLE fragments(stream INTEGER NOT NULL, seq INTEGER NOT NULL, file INTEGER NOT NULL,"
+    " offset INTEGER NOT NULL, length INTEGER NOT NULL, pre_len INTEGER NOT NULL, cluster_len "
+    "INTEGER NOT NULL,"
+    " server_ms INTEGER NOT NULL, producer_ms INTEGER NOT NULL, length_ms INTEGER NOT NULL,"
+    " PRIMARY KEY(stream, seq)) WITHOUT ROWID;"
+    "CREATE INDEX fragments_server ON fragments(stream, server_ms, seq);"
+    "CREATE INDEX fragments_producer ON fragments(stream, producer_ms, seq);"
+    "CREATE INDEX fragments_file ON fragments(stream, file, offset);"
+    "CREATE TABLE doomed(code TEXT PRIMARY KEY) WITHOUT ROWID;";
+
+static int64_t get_int(sqlite3 *db, const char *sql, const char *fmt, int64_t a, int64_t b,
+                       int64_t none)
+{
+    sqlite3_stmt *st = sql_prepare(db, sql, fmt, a, b);
+    int64_t value = none;
+    if (st && sqlite3_step(st) == SQLITE_ROW && sqlite3_column_type(st, 0) != SQLITE_NULL)
+        value = sqlite3_column_int64(st, 0);
+    sqlite3_finalize(st);
+    return value;
+}
+
+int archive_schema(struct archive *a)
+{
+    int r = sql_script(
+        a->db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=5000;");
+    if (r)
+        return r;
+    int64_t version = get_int(a->db, "PRAGMA user_version", "", 0, 0, -1);
+    if (version == SCHEMA_VERSION)
+        return 0;
+    if (version != 0) {
+        log_error("server.archive.version",
+                  "dir=%s found=%" PRId64 " expected=%d action=\"use the newer kvpipe-server\"",
+                  a->dir, version, SCHEMA_VERSION);
+        return -EINVAL;
+    }
+    r = sql_script(a->db, "BEGIN");
+    if (r == 0)
+        r = sql_script(a->db, schema);
+    if (r == 0)
+        r = sql_script(a->db, "PRAGMA user_version=1; COMMIT");
+    return r;
+}
+
+static bool file_number(const char *name, uint32_t *n)
+{
+    char *end;
+    unsigned long v = strtoul(name, &end, 10);
+    *n = (uint32_t)v;
+    return end != name && !strcmp(end, ".mkv") && v > 0 && v <= UINT32_MAX;
+}
+
+void archive_purge(struct archive *a, const char *code)
+{
+    char *path = xasprintf("%s/%s", a->dir, code);
+    DIR *d = opendir(path);
+    struct dirent *e;
+    uint32_t n;
+    while (d && (e = readdir(d)))
+        if (file_number(e->d_name, &n))
+            unlinkat(dirfd(d), e->d_name, 0);
+    if (d)
+        closedir(d);
+    if (rmdir(path) < 0 && errno != ENOENT)
+        log_warn("server.archive.purge", "dir=%s error=\"%s\"", path, strerror(errno));
+    else
+        sql_run(a->db, "DELETE FROM doomed WHERE code=?", "s", code);
+    free(path);
+}
+
+/* Files that the index does not know were begun by a batch that was never committed. */
+static void remove_unindexed(struct archive *a, int64_t stream, const char *path)
+{
+    DIR *d = opendir(path);
+    struct dirent *e;
+    uint32_t n;
+    while (d && (e = readdir(d))) {
+        if (!file_number(e->d_name, &n))
+            continue;
+        if (get_int(a->db, "SELECT 1 FROM files WHERE stream=? AND file=?", "ii", stream, n, 0))
+            continue;
+        log_info("server.archive.unindexed", "file=%s/%s action=removed", path, e->d_name);
+        unlinkat(dirfd(d), e->d_name, 0);
+    }
+    if (d)
+        closedir(d);
+}
+
+static void cut_tail(struct archive *a, int64_t stream, const char *dir, int64_t file)
+{
+    int64_t end =
+        get_int(a->db, "SELECT MAX(offset+length) FROM fragments WHERE stream=? AND file=?", "ii",
+                stream, file, -1);
+    if (end < 0)
+        end = get_int(a->db, "SELECT header_len FROM files WHERE stream=? AND file=?", "ii", stream,
+                      file, 0);
+    char *path = xasprintf("%s/%04u.mkv", dir, (unsigned)file);
+    struct stat sb;
+    int64_t size = stat(path, &sb) == 0 ? (int64_t)sb.st_size : 0;
+    if (size > end) {
+        log_info("server.archive.torn_tail", "file=%s bytes=%" PRId64 " action=cut", path,
+                 size - end);
+        if (truncate(path, end) < 0)
+            log_error("server.archive.truncate", "file=%s error=\"%s\"", path, strerror(errno));
+    } else if (size < end) {
+        log_error("server.archive.short_file",
+                  "file=%s bytes=%" PRId64 " indexed=%" PRId64
+                  " action=\"fragments beyond the end leave the index\"",
+                  path, size, end);
+        sql_run(a->db, "DELETE FROM fragments WHERE stream=? AND file=? AND offset+length>?", "iii",
+                stream, file, size);
+    }
+    free(path);
+}
+
+static void recover_stream(struct archive *a, int64_t id, const char *code)
+{
+    char *dir = xasprintf("%s/%s", a->dir, code);
+    if (mkdir(dir, 0750) < 0 && errno != EEXIST)
+        log_error("server.archive.mkdir", "dir=%s error=\"%s\"", dir, strerror(errno));
+    remove_unindexed(a, id, dir);
+    int64_t last = get_int(a->db, "SELECT MAX(file) FROM files WHERE stream=?", "i", id, 0, 0);
+    if (last)
+        cut_tail(a, id, dir, last);
+    free(dir);
+}
+
+int archive_recover(struct archive *a)
+{
+    sqlite3_stmt *st = sql_prepare(a->db, "SELECT code FROM doomed", "");
+    while (st && sqlite3_step(st) == SQLITE_ROW)
+        archive_purge(a, (const char *)sqlite3_column_text(st, 0));
+    sqlite3_finalize(st);
+    st = sql_prepare(a->db, "SELECT id, code FROM streams", "");
+    while (st && sqlite3_step(st) == SQLITE_ROW)
+        recover_stream(a, sqlite3_column_int64(st, 0), (const char *)sqlite3_column_text(st, 1));
+    int r = st ? 0 : -EIO;
+    sqlite3_finalize(st);
+    return r;
+}
+
+static int make_dirs(const char *dir)
+{
+    char *path = xstrdup(dir);
+    int r = 0;
+    for (char *p = path + 1; r == 0; p++) {
+        if (*p && *p != '/')
+            continue;
+        char c = *p;
+        *p = 0;
+        if (mkdir(path, 0750) < 0 && errno != EEXIST)
+            r = -errno;
+        *p = c;
+        if (!c)
+            break;
+    }
+    free(path);
+    return r;
+}
+
+static int lock_dir(struct archive *a)
+{
+    char *path = xasprintf("%s/lock", a->dir);
+    a->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    int r = a->lock_fd < 0 ? -errno : 0;
+    if (r == 0 && flock(a->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+        r = -EBUSY;
+        log_error("server.archive.locked",
+                  "dir=%s action=\"stop the other kvpipe-server or set server.data to another "
+                  "directory\"",
+                  a->dir);
+    }
+    free(path);
+    return r;
+}
+
+int archive_open(const char *dir, struct archive **out)
+{
+    struct archive *a = xcalloc(1, sizeof *a);
+    a->dir = xstrdup(dir);
+    a->lock_fd = -1;
+    TAILQ_INIT(&a->dirty);
+    STAILQ_INIT(&a->swept);
+    char *path = xasprintf("%s/" ARCHIVE_INDEX, dir);
+    int r = make_dirs(dir);
+    if (r == 0)
+        r = lock_dir(a);
+    if (r == 0 && sqlite3_open(path, &a->db) != SQLITE_OK)
+        r = sql_error(a->db, "open");
+    if (r == 0)
+        r = archive_schema(a);
+    if (r == 0)
+        r = archive_recover(a);
+    free(path);
+    if (r) {
+        if (r != -EBUSY)
+            log_error("server.archive.open",
+                      "dir=%s error=\"%s\" action=\"make the directory writable, or set "
+                      "server.data to another\"",
+                      dir, strerror(-r));
+        archive_close(&a);
+        return r;
+    }
+    *out = a;
+    return 0;
+}
+
+void archive_close(struct archive **ap)
+{
+    struct archive *a = *ap;
+    if (!a)
+        return;
+    sqlite3_close(a->db);
+    if (a->lock_fd >= 0)
+        close(a->lock_fd);
+    free(a->dir);
+    free(a);
+    *ap = NULL;
+}
+
+int archive_load(struct archive *a, void (*fn)(void *arg, const struct archive_stream *s),
+                 void *arg)
+{
+    sqlite3_stmt *st =
+        sql_prepare(a->db,
+                    "SELECT id, name, code, arn, version, media_type, device_name, kms_key, tags, "
+                    "created_ms, retention_h,"
+                    " MAX(last_seq, COALESCE((SELECT MAX(seq) FROM fragments WHERE stream=id),0)),"
+                    " COALESCE((SELECT MAX(server_ms) FROM fragments WHERE stream=id),0) FROM "
+                    "streams ORDER BY name",
+                    "");
+    int step = SQLITE_ERROR;
+    while (st && (step = sqlite3_step(st)) == SQLITE_ROW) {
+        const char *t[9];
+        for (int i = 1; i < 9; i++)
+            t[i] = (const char *)sqlite3_column_text(st, i);
+        struct archive_stream s = {.id = sqlite3_column_int64(st, 0),
+                                   .name = t[1],
+                                   .code = t[2],
+                                   .arn = t[3],
+                                   .version = t[4],
+                                   .media_type = t[5],
+                                   .device_name = t[6],
+                                   .kms_key = t[7],
+                                   .tags = t[8],
+                                   .created_ms = sqlite3_column_int64(st, 9),
+                                   .retention_h = (uint32_t)sqlite3_column_int64(st, 10),
+                                   .last_seq = sqlite3_column_int64(st, 11),
+                                   .newest_server_ms = sqlite3_column_int64(st, 12)};
+        fn(arg, &s);
+    }
+    sqlite3_finalize(st);
+    return step == SQLITE_DONE ? 0 : -EIO;
+}

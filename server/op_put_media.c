@@ -1,0 +1,372 @@
+/* PutMedia: media-api.md sections 2 to 4. The answer runs while the body still comes: one ack per
+ * HTTP chunk. Relies on ingest for the fragments' rules, on the store to keep them. Leaves a cut
+ * connection's open fragment unstored; whole fragments are stored and acked as long as someone
+ * listens. */
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include <event2/event.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/report.h"
+#include "common/stage.h"
+#include "server/error.h"
+#include "server/field.h"
+#include "server/fragment_number.h"
+#include "server/http.h"
+#include "server/ingest.h"
+#include "server/put_media.h"
+#include "server/route.h"
+#include "server/stage.h"
+#include "server/store.h"
+
+#define IDLE_NS (5 * NS_PER_S)          /* an IDLE ack each time */
+#define SILENCE_NS (30 * NS_PER_S)      /* then the request is closed */
+#define MAX_AGE_NS (45 * 60 * NS_PER_S) /* of a connection */
+
+/* A whole fragment whose PERSISTED is still to come. */
+struct pending {
+    LIST_ENTRY(pending) link;
+    struct put_media *pm; /* NULL once the session is gone */
+    int64_t timecode_ms, seq;
+};
+
+struct put_media {
+    TAILQ_ENTRY(put_media) link;
+    struct server *server;
+    struct http_exchange *ex;
+    struct stream *st;
+    struct ingest ingest;
+    struct event *tick;
+    bool acks; /* the client wants them */
+    bool over; /* no more input counts; the answer ends when nothing is pending */
+    bool paused;
+    int64_t start_ns, last_data_ns, last_idle_ns;
+    int64_t seq, timecode_ms, producer_ms, server_ms; /* of the open fragment */
+    unsigned npending;
+    LIST_HEAD(, pending) pending;
+};
+
+static void ack(struct put_media *pm, const char *event, int64_t timecode_ms, int64_t seq)
+{
+    char number[FRAGMENT_NUMBER_LEN], line[256];
+    if (!pm->acks)
+        return;
+    fragment_number_format(seq, number);
+    int n = snprintf(line, sizeof line,
+                     "{\"EventType\":\"%s\",\"FragmentTimecode\":%" PRId64
+                     ",\"FragmentNumber\":\"%s\"}\n",
+                     event, timecode_ms, number);
+    http_chunk(pm->ex, line, (size_t)n);
+}
+
+static void ack_error(struct put_media *pm, enum ingest_error id, bool has_fragment,
+                      int64_t timecode_ms, int64_t seq)
+{
+    char number[FRAGMENT_NUMBER_LEN], line[320], which[128] = "";
+    fragment_number_format(seq, number);
+    if (has_fragment)
+        snprintf(which, sizeof which, "\"FragmentTimecode\":%" PRId64 ",\"FragmentNumber\":\"%s\",",
+                 timecode_ms, number);
+    log_info("server.put_media.error", "stream=%s peer=%s fragment=%s id=%d code=%s", pm->st->name,
+             pm->ex->peer, has_fragment ? number : "-", id, ingest_error_name(id));
+    if (!pm->acks)
+        return;
+    int n = snprintf(line, sizeof line,
+                     "{\"EventType\":\"ERROR\",%s\"ErrorId\":%d,\"ErrorCode\":\"%s\"}\n", which, id,
+                     ingest_error_name(id));
+    http_chunk(pm->ex, line, (size_t)n);
+}
+
+static void finish_if_idle(struct put_media *pm)
+{
+    if (pm->over && !pm->npending)
+        http_finish(pm->ex);
+}
+
+static void end_input(struct put_media *pm)
+{
+    pm->over = true;
+    if (pm->st->producer == pm) {
+        pm->st->producer = NULL;
+        pm->st->producer_end = NULL;
+    }
+    finish_if_idle(pm);
+}
+
+static void resume(struct put_media *pm)
+{
+    if (!pm->paused || store_backlog_bytes(pm->server->store) > STORE_BACKLOG_MAX_BYTES / 2)
+        return;
+    pm->paused = false;
+    pm->last_data_ns = clock_mono_ns();
+    http_pause_body(pm->ex, false);
+}
+
+static void stored(void *arg, struct fragment *f, int result)
+{
+    struct pending *p = arg;
+    struct put_media *pm = p->pm;
+    if (pm) {
+        LIST_REMOVE(p, link);
+        pm->npending--;
+        if (result > 0)
+            ack(pm, "PERSISTED", p->timecode_ms, p->seq);
+        else if (result < 0)
+            ack_error(pm,
+                      pm->st->status == STREAM_ACTIVE ? INGEST_ARCHIVAL : INGEST_STREAM_NOT_ACTIVE,
+                      true, p->timecode_ms, p->seq);
+        if (result < 0)
+            pm->over = true;
+        resume(pm);
+        if (pm->over)
+            end_input(pm);
+    }
+    free(p);
+}
+
+/* ---- what ingest finds ---- */
+
+static void on_begin(void *arg, int64_t timecode_ms, int64_t producer_ms)
+{
+    struct put_media *pm = arg;
+    int64_t now = clock_wall_ns();
+    pm->seq = stream_next_seq(pm->st, now);
+    pm->server_ms = now / NS_PER_MS;
+    pm->timecode_ms = timecode_ms;
+    pm->producer_ms = producer_ms;
+    ack(pm, "BUFFERING", timecode_ms, pm->seq);
+}
+
+static void on_complete(void *arg, const struct ingest_fragment *in)
+{
+    struct put_media *pm = arg;
+    struct blob *header = in->header, *data = in->data;
+    struct fragment *f = fragment_new(header, data);
+    f->row = (struct archive_row){.seq = pm->seq,
+                                  .header_len = (uint32_t)header->len,
+                                  .pre_len = in->pre_len,
+                                  .cluster_len = in->cluster_len,
+                                  .server_ms = pm->server_ms,
+                                  .producer_ms = pm->producer_ms,
+                                  .length_ms = in->length_ms};
+    ack(pm, "RECEIVED", pm->timecode_ms, pm->seq);
+    struct pending *p = xcalloc(1, sizeof *p);
+    *p = (struct pending){.pm = pm, .timecode_ms = pm->timecode_ms, .seq = pm->seq};
+    LIST_INSERT_HEAD(&pm->pending, p, link);
+    pm->npending++;
+    stream_add(pm->st, f, stored, p);
+}
+
+static void on_error(void *arg, enum ingest_error id, bool began)
+{
+    struct put_media *pm = arg;
+    ack_error(pm, id, began, pm->timecode_ms, pm->seq);
+    pm->over = true; /* the input's end follows when ingest has returned */
+}
+
+static const struct ingest_ops ingest_ops = {
+    .begin = on_begin, .complete = on_complete, .error = on_error};
+
+/* ---- what the connection brings ---- */
+
+static void on_data(struct http_exchange *ex, const uint8_t *data, size_t len)
+{
+    struct put_media *pm = ex->data;
+    if (pm->over)
+        return;
+    pm->last_data_ns = pm->last_idle_ns = clock_mono_ns();
+    ingest_feed(&pm->ingest, data, len, clock_wall_ns() / NS_PER_MS);
+    if (pm->over) {
+        end_input(pm);
+    } else if (!pm->paused && store_backlog_bytes(pm->server->store) > STORE_BACKLOG_MAX_BYTES) {
+        pm->paused = true;
+        http_pause_body(ex, true);
+    }
+}
+
+static void on_end(struct http_exchange *ex)
+{
+    struct put_media *pm = ex->data;
+    if (!pm->over)
+        ingest_finish(&pm->ingest);
+    end_input(pm);
+}
+
+static void on_closed(struct http_exchange *ex)
+{
+    struct put_media *pm = ex->data;
+    struct pending *p;
+    /* Nobody reads acks any more, but a fragment that is whole stays one. */
+    pm->acks = false;
+    if (!pm->over)
+        ingest_abort(&pm->ingest);
+    end_input(pm);
+    LIST_FOREACH (p, &pm->pending, link)
+        p->pm = NULL;
+    log_debug("server.put_media.closed", "stream=%s peer=%s cut=%d", pm->st->name, ex->peer,
+              ex->cut);
+    if (pm->server->stage && !pm->st->producer)
+        report_state(pm->server->stage->report, pm->st->name, "waiting", "");
+    TAILQ_REMOVE(&pm->server->put_sessions, pm, link);
+    event_free(pm->tick);
+    ingest_fini(&pm->ingest);
+    stream_unref(&pm->st);
+    free(pm);
+}
+
+/* The stream got a newer producer, or goes, or the server stops. */
+static void end_session(void *producer)
+{
+    struct put_media *pm = producer;
+    if (pm->over)
+        return;
+    bool deleted = pm->st->status == STREAM_DELETING;
+    ingest_abort(&pm->ingest);
+    if (deleted)
+        ack_error(pm, INGEST_STREAM_NOT_ACTIVE, false, 0, 0);
+    log_info("server.put_media.ended", "stream=%s peer=%s cause=%s", pm->st->name, pm->ex->peer,
+             deleted                ? "stream_deleted"
+             : pm->server->draining ? "stopping"
+                                    : "newer_connection");
+    end_input(pm);
+}
+
+void put_media_end_all(struct server *server)
+{
+    struct put_media *pm, *next;
+    for (pm = TAILQ_FIRST(&server->put_sessions); pm; pm = next) {
+        next = TAILQ_NEXT(pm, link);
+        end_session(pm);
+    }
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+    static const char idle[] = "{\"EventType\":\"IDLE\"}\n";
+    struct put_media *pm = arg;
+    int64_t now = clock_mono_ns();
+    resume(pm);
+    if (pm->over || pm->paused)
+        return;
+    if (now - pm->start_ns >= MAX_AGE_NS) {
+        ack_error(pm, INGEST_CONNECTION_DURATION, pm->ingest.open, pm->timecode_ms, pm->seq);
+        ingest_abort(&pm->ingest);
+        end_input(pm);
+    } else if (now - pm->last_data_ns >= SILENCE_NS) {
+        log_info("server.put_media.silent", "stream=%s peer=%s", pm->st->name, pm->ex->peer);
+        ingest_abort(&pm->ingest);
+        end_input(pm);
+    } else if (now - pm->last_idle_ns >= IDLE_NS) {
+        pm->last_idle_ns = now;
+        if (pm->acks)
+            http_chunk(pm->ex, idle, sizeof idle - 1);
+    }
+}
+
+/* ---- the request ---- */
+
+int put_media_parse_start(const char *text, long long *ms)
+{
+    char *end;
+    if (!field_matches(text, 1, 32, "^[0-9]+(\\.[0-9]*)?$"))
+        return -EINVAL;
+    double s = strtod(text, &end);
+    if (*end || !(s >= 0 && s <= 253402300799.0))
+        return -EINVAL;
+    *ms = llround(s * 1000.0);
+    return 0;
+}
+
+struct head {
+    struct stream *st;
+    bool absolute, acks;
+    long long start_ms;
+};
+
+static int check_stream(struct server *server, struct http_exchange *ex, struct head *h)
+{
+    const char *name = http_header(ex, "x-amzn-stream-name"),
+               *arn = http_header(ex, "x-amzn-stream-arn");
+    if (name && arn) {
+        error_invalid_argument(
+            ex, "Only one of x-amzn-stream-name and x-amzn-stream-arn may be given.");
+        return -EINVAL;
+    }
+    if (name && !field_matches(name, 1, 256, FIELD_NAME)) {
+        error_invalid_argument(
+            ex, "x-amzn-stream-name is not valid: expected 1 to 256 characters of a-zA-Z0-9_.-");
+        return -EINVAL;
+    }
+    if (arn && !field_matches(arn, 1, 1024, FIELD_ARN)) {
+        error_invalid_argument(ex, "x-amzn-stream-arn is not the ARN of a stream.");
+        return -EINVAL;
+    }
+    h->st = field_find_stream(ex, server, name, arn);
+    if (h->st && h->st->status != STREAM_ACTIVE) {
+        error_stream_not_found(ex);
+        h->st = NULL;
+    }
+    return h->st ? 0 : -ENOENT;
+}
+
+static int check_head(struct server *server, struct http_exchange *ex, struct head *h)
+{
+    const char *type = http_header(ex, "x-amzn-fragment-timecode-type");
+    const char *start = http_header(ex, "x-amzn-producer-start-timestamp");
+    const char *wanted = http_header(ex, "x-amzn-fragment-acknowledgment-required");
+    if (!type || (strcmp(type, "ABSOLUTE") && strcmp(type, "RELATIVE"))) {
+        error_invalid_argument(ex, "x-amzn-fragment-timecode-type must be ABSOLUTE or RELATIVE.");
+        return -EINVAL;
+    }
+    h->absolute = !strcmp(type, "ABSOLUTE");
+    if ((!start && !h->absolute) || (start && put_media_parse_start(start, &h->start_ms) < 0)) {
+        error_invalid_argument(
+            ex, "x-amzn-producer-start-timestamp must be seconds since 1970, as 1732012345.678.");
+        return -EINVAL;
+    }
+    h->acks = !wanted || strcmp(wanted, "0");
+    return check_stream(server, ex, h);
+}
+
+static void handle(struct server *server, struct http_exchange *ex, json_t *body)
+{
+    static const struct http_body_ops body_ops = {.data = on_data, .end = on_end};
+    static const struct timeval second = {1, 0};
+    struct head h = {0};
+    if (check_head(server, ex, &h) < 0)
+        return;
+    if (h.st->producer_end)
+        h.st->producer_end(h.st->producer);
+    struct put_media *pm = xcalloc(1, sizeof *pm);
+    pm->server = server;
+    pm->ex = ex;
+    pm->st = stream_ref(h.st);
+    pm->acks = h.acks;
+    pm->start_ns = pm->last_data_ns = pm->last_idle_ns = clock_mono_ns();
+    LIST_INIT(&pm->pending);
+    ingest_init(&pm->ingest, &ingest_ops, pm, h.absolute, h.start_ms);
+    pm->tick = event_new(server->base, -1, EV_PERSIST, on_tick, pm);
+    event_add(pm->tick, &second);
+    TAILQ_INSERT_TAIL(&server->put_sessions, pm, link);
+    h.st->producer = pm;
+    h.st->producer_end = end_session;
+    ex->data = pm;
+    http_on_closed(ex, on_closed);
+    http_add_header(ex, "Content-Type", "application/json");
+    http_stream_body(ex, &body_ops);
+    http_start(ex, 200);
+    if (server->stage)
+        report_state(server->stage->report, pm->st->name, "live", "");
+    log_debug("server.put_media.open", "stream=%s peer=%s", pm->st->name, ex->peer);
+}
+
+const struct operation op_put_media = {
+    .name = "PutMedia", .method = "POST", .path = "/putMedia", .streams = true, .handle = handle};

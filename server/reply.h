@@ -1,0 +1,27 @@
+/* Answers with JSON, at once or when a job is done.
+ * Relies on http and jansson.
+ * Leaves errors to error.h. */
+#ifndef KVPIPE_SERVER_REPLY_H
+#define KVPIPE_SERVER_REPLY_H
+
+#include <stdint.h>
+
+#include <jansson.h>
+
+struct http_exchange;
+
+/* A number of epoch seconds with three decimals (control-plane.md section 1, Timestamp). */
+json_t *reply_timestamp(int64_t ms);
+/* Answers 200 with the object; takes it. NULL counts as no memory: InternalFailure. */
+void reply_json(struct http_exchange *ex, json_t *object);
+void reply_empty(struct http_exchange *ex);
+
+/* Holds an exchange while a job runs. The client may go away meanwhile. */
+struct reply_hold {
+    struct http_exchange *ex;
+};
+struct reply_hold *reply_hold(struct http_exchange *ex);
+/* Ends the hold. Returns the exchange, or NULL when the client has gone. */
+struct http_exchange *reply_release(struct reply_hold **h);
+
+#endif

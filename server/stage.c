@@ -1,0 +1,149 @@
+/* The server's life. Requests enter over HTTP, fragments leave to the archive and to readers; what
+ * a connection cut inside a fragment had sent of it is dropped. Relies on common/stage, http,
+ * store, route. Leaves requests to route.c and the op_*.c files. */
+#include "server/stage.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/report.h"
+#include "common/stage.h"
+#include "server/auth.h"
+#include "server/http.h"
+#include "server/put_media.h"
+#include "server/route.h"
+#include "server/store.h"
+
+#define SWEEP_S 3600
+#define DRAIN_POLL_MS 50
+
+static void on_sweep(evutil_socket_t fd, short what, void *arg)
+{
+    struct server *server = arg;
+    store_sweep(server->store, clock_wall_ns());
+}
+
+static int start_http(struct server *server, const struct conf_server *conf)
+{
+    server->http = http_server_new(server->base, NULL, route_request, server);
+    if (conf->tls_cert || conf->tls_key) {
+        if (!conf->tls_cert || !conf->tls_key) {
+            log_error(
+                "server.tls",
+                "error=\"server.tls_cert and server.tls_key belong together\" action=\"set both\"");
+            return -EINVAL;
+        }
+        if (http_server_tls(server->http, conf->tls_cert, conf->tls_key) < 0)
+            return -EINVAL;
+    } else if (!http_address_is_loopback(conf->listen)) {
+        log_error("server.listen",
+                  "address=%s error=\"will not serve clear text beyond this machine\" "
+                  "action=\"set server.tls_cert and server.tls_key, or listen on 127.0.0.1\"",
+                  conf->listen);
+        return -EINVAL;
+    }
+    int r = http_server_listen(server->http, conf->listen);
+    if (r == -EADDRINUSE)
+        log_error(
+            "server.listen",
+            "address=%s error=\"the port is in use\" action=\"stop what uses it (ss -ltnp), or "
+            "set server.listen to another\"",
+            conf->listen);
+    else if (r)
+        log_error(
+            "server.listen",
+            "address=%s error=\"%s\" action=\"set server.listen to host:port of this machine\"",
+            conf->listen, strerror(-r));
+    return r;
+}
+
+static void report_counts(struct stage *stage)
+{
+    struct server *server = stage->state;
+    struct stream *st;
+    for (st = store_first(server->store); st; st = TAILQ_NEXT(st, link)) {
+        report_set(stage->report, st->name, REPORT_FRAGMENTS_PERSISTED, (double)st->persisted);
+        report_set(stage->report, st->name, "bytes", (double)st->persisted_bytes);
+    }
+    report_set(stage->report, NULL, "connections", http_server_connections(server->http));
+}
+
+static void teardown(struct stage *stage)
+{
+    struct server *server = stage->state;
+    if (!server)
+        return;
+    http_server_free(server->http);
+    store_close(&server->store);
+    auth_free(&server->keys);
+    if (server->sweep)
+        event_free(server->sweep);
+    if (server->drained)
+        event_free(server->drained);
+    free(server);
+    stage->state = NULL;
+}
+
+static int setup(struct stage *stage)
+{
+    struct timeval hourly = {SWEEP_S, 0};
+    const struct conf *conf = stage->conf;
+    struct server *server = xcalloc(1, sizeof *server);
+    server->base = stage->base;
+    server->stage = stage;
+    TAILQ_INIT(&server->put_sessions);
+    stage->state = server;
+    int r = auth_load(conf->server.keys, &server->keys);
+    if (r == 0)
+        r = store_open(server->base, conf->server.data, conf->endpoint.region, &server->store);
+    if (r == 0)
+        r = start_http(server, &conf->server);
+    if (r) {
+        teardown(stage);
+        return r;
+    }
+    server->sweep = event_new(server->base, -1, EV_PERSIST, on_sweep, server);
+    event_add(server->sweep, &hourly);
+    on_sweep(-1, 0, server);
+    log_info("server.ready", "listen=%s port=%u tls=%s data=%s", conf->server.listen,
+             http_server_port(server->http), conf->server.tls_cert ? "yes" : "no",
+             conf->server.data);
+    stage_ready(stage);
+    return 0;
+}
+
+static void on_drain_poll(evutil_socket_t fd, short what, void *arg)
+{
+    struct server *server = arg;
+    bool done = TAILQ_EMPTY(&server->put_sessions) && store_backlog_bytes(server->store) == 0;
+    if (done)
+        stage_quit(server->stage, 0);
+}
+
+/* PutMedia sessions end with their acks out; readers are cut; what waits is written (store_close
+ * does, too). */
+static void drain(struct stage *stage)
+{
+    static const struct timeval poll = {0, DRAIN_POLL_MS * 1000};
+    struct server *server = stage->state;
+    server->draining = true;
+    http_server_stop_accepting(server->http);
+    put_media_end_all(server);
+    server->drained = event_new(server->base, -1, EV_PERSIST, on_drain_poll, server);
+    event_add(server->drained, &poll);
+}
+
+const struct stage_ops server_stage = {
+    .name = "server",
+    .summary = "self-hosted endpoint with the Kinesis Video Streams API",
+    .setup = setup,
+    .drain = drain,
+    .teardown = teardown,
+    .sample = report_counts,
+};

@@ -1,0 +1,32 @@
+/* The server's state: what its operations share.
+ * Relies on common/stage.
+ * Leaves each operation's own state to its file. */
+#ifndef KVPIPE_SERVER_STAGE_H
+#define KVPIPE_SERVER_STAGE_H
+
+#include <stdbool.h>
+#include <sys/queue.h>
+
+struct auth_keys;
+struct event;
+struct event_base;
+struct http_server;
+struct put_media;
+struct stage;
+struct stage_ops;
+struct store;
+
+struct server {
+    struct event_base *base;
+    struct stage *stage; /* NULL in unit tests */
+    struct http_server *http;
+    struct store *store;
+    struct auth_keys *keys;
+    struct event *sweep, *drained;
+    TAILQ_HEAD(, put_media) put_sessions;
+    bool draining;
+};
+
+extern const struct stage_ops server_stage;
+
+#endif

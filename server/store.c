@@ -1,0 +1,545 @@
+/* Streams and their fragments as the operations see them: in memory what is live, on disk
+ * (archive.h) what lasts. Relies on two worker threads and the archive. Leaves HTTP, JSON and the
+ * rules for fragments to the operations and to ingest. */
+#include "server/store.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/rand.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/mem.h"
+
+/* Retention 0: the host buffer of media-api.md section 4.4. */
+#define BUFFER_NS (300 * NS_PER_S)
+#define BUFFER_BYTES (200u << 20)
+/* With retention: what live readers find without the disk. */
+#define RING_NS (20 * NS_PER_S)
+#define RING_BYTES (16u << 20)
+
+#define ACCOUNT "000000000000"
+
+struct store {
+    struct archive *archive;
+    struct archive_reader *reader;
+    struct job_thread *writer_thread, *reader_thread;
+    char region[65];
+    size_t backlog_bytes;
+    TAILQ_HEAD(, stream) streams;
+};
+
+/* ---- streams ---- */
+
+static struct stream *stream_new(struct store *s, const char *name)
+{
+    struct stream *st = xcalloc(1, sizeof *st);
+    st->store = s;
+    st->refs = 1;
+    snprintf(st->name, sizeof st->name, "%s", name);
+    TAILQ_INIT(&st->ring);
+    TAILQ_INIT(&st->watches);
+    st->file = archive_file_new();
+    return st;
+}
+
+struct stream *stream_ref(struct stream *st)
+{
+    st->refs++;
+    return st;
+}
+
+void stream_unref(struct stream **sp)
+{
+    struct stream *st = *sp;
+    *sp = NULL;
+    if (!st || --st->refs)
+        return;
+    struct fragment *f;
+    while ((f = TAILQ_FIRST(&st->ring))) {
+        TAILQ_REMOVE(&st->ring, f, link);
+        fragment_unref(&f);
+    }
+    free(st->arn);
+    free(st->media_type);
+    free(st->device_name);
+    free(st->kms_key);
+    free(st->tags);
+    archive_file_free(st->store->archive, &st->file);
+    free(st);
+}
+
+static void insert_by_name(struct store *s, struct stream *st)
+{
+    struct stream *at;
+    TAILQ_FOREACH (at, &s->streams, link)
+        if (strcmp(st->name, at->name) < 0)
+            break;
+    if (at)
+        TAILQ_INSERT_BEFORE(at, st, link);
+    else
+        TAILQ_INSERT_TAIL(&s->streams, st, link);
+}
+
+struct stream *store_first(struct store *s)
+{
+    return TAILQ_FIRST(&s->streams);
+}
+
+struct stream *store_find(struct store *s, const char *name)
+{
+    struct stream *st;
+    TAILQ_FOREACH (st, &s->streams, link)
+        if (!strcmp(st->name, name))
+            return st;
+    return NULL;
+}
+
+static void load_stream(void *arg, const struct archive_stream *row)
+{
+    struct store *s = arg;
+    struct stream *st = stream_new(s, row->name);
+    st->id = row->id;
+    snprintf(st->code, sizeof st->code, "%s", row->code);
+    snprintf(st->version, sizeof st->version, "%s", row->version);
+    st->arn = xstrdup(row->arn);
+    st->media_type = xstrdup(row->media_type);
+    st->device_name = xstrdup(row->device_name);
+    st->kms_key = xstrdup(row->kms_key);
+    st->tags = xstrdup(row->tags);
+    st->created_ms = row->created_ms;
+    st->retention_h = row->retention_h;
+    st->status = STREAM_ACTIVE;
+    st->last_seq = st->evicted_seq = row->last_seq;
+    st->newest_server_ms = row->newest_server_ms;
+    insert_by_name(s, st);
+}
+
+int store_open(struct event_base *base, const char *dir, const char *region, struct store **out)
+{
+    struct store *s = xcalloc(1, sizeof *s);
+    TAILQ_INIT(&s->streams);
+    snprintf(s->region, sizeof s->region, "%s", region);
+    int r = archive_open(dir, &s->archive);
+    if (r == 0)
+        r = archive_load(s->archive, load_stream, s);
+    if (r == 0)
+        r = archive_reader_open(dir, &s->reader);
+    if (r == 0)
+        r = job_thread_start(base, s->archive, archive_commit, &s->writer_thread);
+    if (r == 0)
+        r = job_thread_start(base, s->reader, NULL, &s->reader_thread);
+    if (r)
+        store_close(&s);
+    *out = s;
+    return r;
+}
+
+void store_close(struct store **sp)
+{
+    struct store *s = *sp;
+    if (!s)
+        return;
+    job_thread_stop(&s->reader_thread);
+    job_thread_stop(&s->writer_thread);
+    struct stream *st;
+    while ((st = TAILQ_FIRST(&s->streams))) {
+        TAILQ_REMOVE(&s->streams, st, link);
+        stream_unref(&st);
+    }
+    archive_reader_close(&s->reader);
+    archive_close(&s->archive);
+    free(s);
+    *sp = NULL;
+}
+
+/* Twenty random letters and digits, as the service's versions look. */
+static void new_version(char out[33])
+{
+    static const char set[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    unsigned char r[20] = {0};
+    RAND_bytes(r, sizeof r);
+    for (size_t i = 0; i < sizeof r; i++)
+        out[i] = set[r[i] % (sizeof set - 1)];
+    out[sizeof r] = 0;
+}
+
+static int64_t unique_creation_ms(struct store *s)
+{
+    int64_t ms = clock_wall_ns() / NS_PER_MS;
+    struct stream *st;
+    TAILQ_FOREACH (st, &s->streams, link)
+        if (st->created_ms >= ms)
+            ms = st->created_ms + 1;
+    return ms;
+}
+
+struct create_job {
+    struct job job;
+    struct stream *st;
+    void (*done)(void *arg, struct stream *st, int result);
+    void *arg;
+};
+
+static void create_run(struct job *job, void *ctx)
+{
+    struct create_job *c = (struct create_job *)job;
+    const struct stream *st = c->st;
+    struct archive_stream row = {.name = st->name,
+                                 .code = st->code,
+                                 .arn = st->arn,
+                                 .version = st->version,
+                                 .media_type = st->media_type,
+                                 .device_name = st->device_name,
+                                 .kms_key = st->kms_key,
+                                 .tags = st->tags,
+                                 .created_ms = st->created_ms,
+                                 .retention_h = st->retention_h};
+    job->result = archive_add_stream(ctx, &row, &c->st->id);
+}
+
+static void create_done(struct job *job)
+{
+    struct create_job *c = (struct create_job *)job;
+    if (job->result == 0) {
+        c->st->status = STREAM_ACTIVE;
+        log_info("server.stream.created", "stream=%s retention_h=%u", c->st->name,
+                 c->st->retention_h);
+    } else {
+        log_error("server.stream.create", "stream=%s error=\"%s\"", c->st->name,
+                  strerror(-job->result));
+        TAILQ_REMOVE(&c->st->store->streams, c->st, link);
+    }
+    c->done(c->arg, c->st, job->result);
+    if (job->result)
+        stream_unref(&(struct stream *){c->st});
+    stream_unref(&c->st);
+    free(c);
+}
+
+struct stream *store_create(struct store *s, const struct stream_spec *spec,
+                            void (*done)(void *arg, struct stream *st, int result), void *arg)
+{
+    if (store_find(s, spec->name))
+        return NULL;
+    struct stream *st = stream_new(s, spec->name);
+    st->created_ms = unique_creation_ms(s);
+    snprintf(st->code, sizeof st->code, "%" PRId64, st->created_ms);
+    new_version(st->version);
+    st->arn = xasprintf("arn:aws:kinesisvideo:%s:" ACCOUNT ":stream/%s/%s", s->region, st->name,
+                        st->code);
+    st->media_type = xstrdup(spec->media_type);
+    st->device_name = xstrdup(spec->device_name);
+    st->kms_key = xstrdup(spec->kms_key);
+    st->tags = xstrdup(spec->tags);
+    st->retention_h = spec->retention_h;
+    st->status = STREAM_CREATING;
+    insert_by_name(s, st);
+    struct create_job *c = xcalloc(1, sizeof *c);
+    *c = (struct create_job){.job = {.run = create_run, .done = create_done},
+                             .st = stream_ref(st),
+                             .done = done,
+                             .arg = arg};
+    job_thread_submit(s->writer_thread, &c->job);
+    return st;
+}
+
+static void tell_watches(struct stream *st)
+{
+    struct stream_watch *w, *next;
+    for (w = TAILQ_FIRST(&st->watches); w; w = next) {
+        next = TAILQ_NEXT(w, link);
+        w->changed(w);
+    }
+}
+
+struct delete_job {
+    struct job job;
+    struct stream *st;
+    void (*done)(void *arg, int result);
+    void *arg;
+};
+
+static void delete_run(struct job *job, void *ctx)
+{
+    struct delete_job *d = (struct delete_job *)job;
+    job->result = archive_delete_stream(ctx, d->st->id, d->st->code, d->st->file);
+}
+
+static void delete_after(struct job *job, void *ctx)
+{
+    struct delete_job *d = (struct delete_job *)job;
+    archive_purge(ctx, d->st->code);
+}
+
+static void delete_done(struct job *job)
+{
+    struct delete_job *d = (struct delete_job *)job;
+    if (job->result)
+        log_error("server.stream.delete", "stream=%s error=\"%s\"", d->st->name,
+                  strerror(-job->result));
+    else
+        log_info("server.stream.deleted", "stream=%s", d->st->name);
+    d->done(d->arg, job->result);
+    stream_unref(&d->st);
+    free(d);
+}
+
+void store_delete(struct stream *st, void (*done)(void *arg, int result), void *arg)
+{
+    struct delete_job *d = xcalloc(1, sizeof *d);
+    *d = (struct delete_job){.job = {.run = delete_run, .after = delete_after, .done = delete_done},
+                             .st = st,
+                             .done = done,
+                             .arg = arg};
+    st->status = STREAM_DELETING;
+    TAILQ_REMOVE(&st->store->streams, st, link); /* the list's reference is now the job's */
+    if (st->producer_end)
+        st->producer_end(st->producer);
+    tell_watches(st);
+    job_thread_submit(st->store->writer_thread, &d->job);
+}
+
+/* ---- fragments ---- */
+
+struct fragment *fragment_new(struct blob *header, struct blob *data)
+{
+    struct fragment *f = xcalloc(1, sizeof *f);
+    f->refs = 1;
+    f->header = header;
+    f->data = data;
+    return f;
+}
+
+struct fragment *fragment_ref(struct fragment *f)
+{
+    f->refs++;
+    return f;
+}
+
+void fragment_unref(struct fragment **fp)
+{
+    struct fragment *f = *fp;
+    *fp = NULL;
+    if (!f || --f->refs)
+        return;
+    blob_unref(&f->header);
+    blob_unref(&f->data);
+    free(f);
+}
+
+int64_t stream_next_seq(struct stream *st, int64_t wall_ns)
+{
+    st->last_seq = wall_ns > st->last_seq ? wall_ns : st->last_seq + 1;
+    return st->last_seq;
+}
+
+static void drop_from_ring(struct stream *st, struct fragment *f)
+{
+    TAILQ_REMOVE(&st->ring, f, link);
+    st->ring_bytes -= f->data->len;
+    fragment_unref(&f);
+}
+
+static void trim_ring(struct stream *st)
+{
+    int64_t now = clock_mono_ns();
+    int64_t max_ns = st->retention_h ? RING_NS : BUFFER_NS;
+    size_t max_bytes = st->retention_h ? RING_BYTES : BUFFER_BYTES;
+    struct fragment *f;
+    while ((f = TAILQ_FIRST(&st->ring)) && f->settled &&
+           (st->ring_bytes > max_bytes || now - f->ring_ns > max_ns)) {
+        st->evicted_seq = f->row.seq;
+        drop_from_ring(st, f);
+    }
+}
+
+struct append_job {
+    struct job job;
+    struct stream *st;
+    struct fragment *f;
+    struct archive_row row; /* the writer's copy */
+    void (*done)(void *arg, struct fragment *f, int result);
+    void *arg;
+};
+
+static void append_run(struct job *job, void *ctx)
+{
+    struct append_job *a = (struct append_job *)job;
+    job->result =
+        archive_append(ctx, a->st->file, a->st->id, a->st->code, a->f->header, a->f->data, &a->row);
+}
+
+static void append_done(struct job *job)
+{
+    struct append_job *a = (struct append_job *)job;
+    a->st->store->backlog_bytes -= a->f->data->len;
+    a->f->settled = true;
+    if (job->result == 0) {
+        a->f->row = a->row;
+        a->st->persisted++;
+        a->st->persisted_bytes += a->row.length;
+    } else if (a->st->status == STREAM_ACTIVE) {
+        log_error("server.archive.append",
+                  "stream=%s error=\"%s\" action=\"free space or check the disk\"", a->st->name,
+                  strerror(-job->result));
+        drop_from_ring(a->st, a->f);
+    }
+    trim_ring(a->st);
+    a->done(a->arg, a->f, job->result ? job->result : 1);
+    fragment_unref(&a->f);
+    stream_unref(&a->st);
+    free(a);
+}
+
+struct note_job {
+    struct job job;
+    int64_t stream, seq;
+};
+
+static void note_run(struct job *job, void *ctx)
+{
+    struct note_job *n = (struct note_job *)job;
+    job->result = archive_note_seq(ctx, n->stream, n->seq);
+}
+
+static void note_done(struct job *job)
+{
+    free(job);
+}
+
+static void archive_it(struct stream *st, struct fragment *f,
+                       void (*done)(void *arg, struct fragment *f, int result), void *arg)
+{
+    struct append_job *a = xcalloc(1, sizeof *a);
+    *a = (struct append_job){.job = {.run = append_run, .done = append_done},
+                             .st = stream_ref(st),
+                             .f = fragment_ref(f),
+                             .row = f->row,
+                             .done = done,
+                             .arg = arg};
+    st->store->backlog_bytes += f->data->len;
+    job_thread_submit(st->store->writer_thread, &a->job);
+}
+
+void stream_add(struct stream *st, struct fragment *f,
+                void (*done)(void *arg, struct fragment *f, int result), void *arg)
+{
+    if (st->status != STREAM_ACTIVE) {
+        done(arg, f, -ENOENT);
+        fragment_unref(&f);
+        return;
+    }
+    f->row.length = (uint32_t)f->data->len;
+    f->ring_ns = clock_mono_ns();
+    TAILQ_INSERT_TAIL(&st->ring, f, link);
+    st->ring_bytes += f->data->len;
+    st->newest_server_ms = f->row.server_ms;
+    if (st->retention_h) {
+        archive_it(st, f, done, arg);
+    } else {
+        struct note_job *n = xcalloc(1, sizeof *n);
+        *n = (struct note_job){
+            .job = {.run = note_run, .done = note_done}, .stream = st->id, .seq = f->row.seq};
+        job_thread_submit(st->store->writer_thread, &n->job);
+        f->settled = true;
+        done(arg, f, 0);
+    }
+    trim_ring(st);
+    tell_watches(st);
+}
+
+struct fragment *stream_ring_after(struct stream *st, int64_t seq)
+{
+    struct fragment *f, *best = NULL;
+    TAILQ_FOREACH_REVERSE(f, &st->ring, fragments, link)
+    {
+        if (f->row.seq <= seq)
+            break;
+        best = f;
+    }
+    return best;
+}
+
+void stream_watch(struct stream *st, struct stream_watch *w)
+{
+    TAILQ_INSERT_TAIL(&st->watches, w, link);
+}
+
+void stream_unwatch(struct stream *st, struct stream_watch *w)
+{
+    TAILQ_REMOVE(&st->watches, w, link);
+}
+
+size_t store_backlog_bytes(const struct store *s)
+{
+    return s->backlog_bytes;
+}
+
+/* ---- retention ---- */
+
+struct sweep_job {
+    struct job job;
+    struct stream *st;
+    int64_t before_ms;
+};
+
+static void sweep_run(struct job *job, void *ctx)
+{
+    struct sweep_job *w = (struct sweep_job *)job;
+    job->result = archive_sweep(ctx, w->st->id, w->st->code, w->st->file, w->before_ms);
+}
+
+static void sweep_after(struct job *job, void *ctx)
+{
+    archive_unlink_swept(ctx);
+}
+
+static void sweep_done(struct job *job)
+{
+    struct sweep_job *w = (struct sweep_job *)job;
+    if (job->result)
+        log_warn("server.sweep", "stream=%s error=\"%s\"", w->st->name, strerror(-job->result));
+    stream_unref(&w->st);
+    free(w);
+}
+
+void store_sweep(struct store *s, int64_t wall_ns)
+{
+    struct stream *st;
+    TAILQ_FOREACH (st, &s->streams, link) {
+        trim_ring(st);
+        if (!st->retention_h || st->status != STREAM_ACTIVE)
+            continue;
+        struct sweep_job *w = xcalloc(1, sizeof *w);
+        *w = (struct sweep_job){.job = {.run = sweep_run, .after = sweep_after, .done = sweep_done},
+                                .st = stream_ref(st),
+                                .before_ms =
+                                    wall_ns / NS_PER_MS - (int64_t)st->retention_h * 3600000};
+        job_thread_submit(s->writer_thread, &w->job);
+    }
+}
+
+/* ---- reading ---- */
+
+static void read_run(struct job *job, void *ctx)
+{
+    struct store_read *r = (struct store_read *)job;
+    r->run(r, ctx);
+}
+
+static void read_done(struct job *job)
+{
+    struct store_read *r = (struct store_read *)job;
+    r->done(r);
+}
+
+void store_read(struct store *s, struct store_read *r)
+{
+    r->job = (struct job){.run = read_run, .done = read_done};
+    job_thread_submit(s->reader_thread, &r->job);
+}
