@@ -1,0 +1,169 @@
+/* What enters: cameras, files, patterns. What leaves: numbered frames of each stream over the link,
+ * raw or coded. What may be dropped: what a live source gives while the window is full, always as a
+ * counted gap. Relies on stream.c for each source, common/link_outlet for windows, acks, fencing.
+ * Leaves everything after the link to other stages. */
+#include "capture/stage.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include <event2/event.h>
+#include <gst/gst.h>
+
+#include "capture/stream.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/report.h"
+
+#define TICK_MS 100
+#define DRAIN_NS (2500 * NS_PER_MS)
+
+/* ---- from the link ---- */
+
+static void on_acked(void *arg, struct outlet_stream *s, const struct link_positions *at)
+{
+    struct stream *stream = outlet_stream_user(s);
+
+    if (stream)
+        stream_wake(stream);
+}
+
+static void on_fenced(void *arg, struct outlet_stream *s, const struct link_vector *greatest,
+                      bool stopped)
+{
+    struct stream *stream = outlet_stream_user(s);
+
+    if (stream)
+        stream_fenced(stream, stopped);
+}
+
+static const struct outlet_ops link_ops = {
+    .resumed = on_acked,
+    .acked = on_acked,
+    .fenced = on_fenced,
+};
+
+/* ---- life ---- */
+
+static bool all_done(const struct capture *c)
+{
+    for (unsigned i = 0; i < c->nstreams; i++)
+        if (!stream_done(c->streams[i]))
+            return false;
+    return true;
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+    struct capture *c = arg;
+
+    for (unsigned i = 0; i < c->nstreams; i++)
+        stream_tick(c->streams[i]);
+    if (c->drain_mono_ns &&
+        (all_done(c) || clock_mono_ns() - c->drain_mono_ns > DRAIN_NS))
+        stage_quit(c->stage, 0);
+}
+
+static void silence_gst(GstDebugCategory *category, GstDebugLevel level, const gchar *file,
+                        const gchar *function, gint line, GObject *object,
+                        GstDebugMessage *message, gpointer arg)
+{
+}
+
+/* GStreamer's own lines may hold addresses with passwords; whoever sets GST_DEBUG asked for them. */
+static void start_gst(void)
+{
+    gst_init(NULL, NULL);
+    if (!getenv("GST_DEBUG")) {
+        gst_debug_remove_log_function(NULL);
+        gst_debug_add_log_function(silence_gst, NULL, NULL);
+    }
+}
+
+static int add_streams(struct capture *c)
+{
+    const struct conf *conf = c->stage->conf;
+
+    c->streams = xcalloc(conf->streams_count ? conf->streams_count : 1, sizeof *c->streams);
+    for (unsigned i = 0; i < conf->streams_count; i++) {
+        int rc;
+        if (!stage_serves(c->stage, conf->streams[i].name))
+            continue;
+        rc = stream_create(c, &conf->streams[i], &c->streams[c->nstreams]);
+        if (rc)
+            return rc;
+        c->nstreams++;
+    }
+    return 0;
+}
+
+static int setup(struct stage *st)
+{
+    const struct timeval tick = {.tv_usec = TICK_MS * 1000};
+    struct capture *c = xcalloc(1, sizeof *c);
+    int rc;
+
+    st->state = c;
+    c->stage = st;
+    start_gst();
+    c->epoch_dir = xasprintf("%s/capture", st->conf->run);
+    rc = link_server_create(st->base, st->conf->capture.listen, &st->conf->link, true, &link_ops, c,
+                            &c->server);
+    if (rc)
+        return rc;
+    c->outlet = link_server_outlet(c->server);
+    rc = add_streams(c);
+    if (rc)
+        return rc;
+    c->tick = event_new(st->base, -1, EV_PERSIST, on_tick, c);
+    if (!c->tick || event_add(c->tick, &tick) < 0)
+        return -ENOMEM;
+    stage_ready(st);
+    return 0;
+}
+
+static void drain(struct stage *st)
+{
+    struct capture *c = st->state;
+
+    c->drain_mono_ns = clock_mono_ns();
+    for (unsigned i = 0; i < c->nstreams; i++)
+        stream_end(c->streams[i]);
+}
+
+static void teardown(struct stage *st)
+{
+    struct capture *c = st->state;
+
+    if (!c)
+        return;
+    for (unsigned i = 0; i < c->nstreams; i++)
+        stream_destroy(&c->streams[i]);
+    if (c->tick)
+        event_free(c->tick);
+    if (c->server)
+        link_server_destroy(&c->server, true);
+    free(c->streams);
+    free(c->epoch_dir);
+    free(c);
+    st->state = NULL;
+}
+
+static void sample(struct stage *st)
+{
+    struct capture *c = st->state;
+
+    for (unsigned i = 0; i < c->nstreams; i++)
+        stream_report(c->streams[i]);
+    report_set(st->report, NULL, REPORT_REFUSED, (double)link_server_refused(c->server));
+}
+
+const struct stage_ops capture_stage = {
+    .name = "capture",
+    .summary = "takes video and sound from cameras, files or a test pattern",
+    .setup = setup,
+    .drain = drain,
+    .teardown = teardown,
+    .sample = sample,
+};

@@ -1,0 +1,27 @@
+/* One stream: its source with reconnection, its tracks, its time, its place at the link.
+ * Relies on source, pull, track, anchor, epoch, and common/link_outlet.
+ * Leaves the window and the numbers of frames to the outlet. */
+#ifndef KVPIPE_CAPTURE_STREAM_H
+#define KVPIPE_CAPTURE_STREAM_H
+
+#include <stdbool.h>
+
+#include "capture/stage.h"
+
+/* Takes a new epoch and starts the source; a source that fails is tried again and touches nobody.
+ * Returns 0, or a negative errno after logging (the epoch cannot be stored). Borrows conf. */
+int stream_create(struct capture *c, const struct conf_stream *conf, struct stream **out);
+void stream_destroy(struct stream **s);
+/* Every 100 ms: timeouts, attempts to connect. */
+void stream_tick(struct stream *s);
+/* The link moved on: there may be room again. */
+void stream_wake(struct stream *s);
+/* The link refused the stream's epoch; `stopped`: another capture serves it. */
+void stream_fenced(struct stream *s, bool stopped);
+/* Stops the source and ends the stream at the link. */
+void stream_end(struct stream *s);
+/* Nothing is left to be acked. */
+bool stream_done(const struct stream *s);
+void stream_report(struct stream *s);
+
+#endif
