@@ -611,9 +611,12 @@ static void on_heartbeat(struct outlet *o, struct peer *p, const struct link_msg
         return;
     }
     if (!p->usable && !p->draining) {
+        uint64_t id = p->id;
         p->usable = true;
         TAILQ_FOREACH (s, &o->streams, entry)
             move_if_better(s, now);
+        if (find_peer(o, id) != p) /* gone again, found on sending */
+            return;
     }
     check_positions(o, p, msg, now);
 }
@@ -640,6 +643,7 @@ void outlet_receive(struct outlet *o, uint64_t id, const struct link_msg *msg, i
     if (!p) { /* a missed connection event: ask who it is */
         struct link_msg ask = {.type = LINK_HELLO};
         ask.hello.version = LINK_VERSION;
+        ask.hello.incarnation = o->conf.incarnation;
         o->ops.send(o->ops.send_arg, id, &ask);
         return;
     }
