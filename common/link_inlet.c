@@ -17,6 +17,8 @@
 #define STRIKES_BROKEN                                                                             \
     6 /* heartbeats that a broken session waits for the outlet to see that itself */
 
+#define SILENT_BEATS 4 /* heartbeats without a word: the link no longer counts as alive */
+
 enum state { IDLE, ASKING, OPEN, BROKEN };
 
 struct inlet_session {
@@ -34,7 +36,10 @@ struct inlet_session {
 
 struct link {
     bool up, said_hello;
+    bool spare; /* leads to an outlet that another link has reached already: silent */
     uint64_t connection;
+    uint64_t outlet; /* incarnation of the other end; 0 not known */
+    int64_t heard_ns;
     unsigned strikes; /* heartbeats that listed a session whose Open never came */
 };
 
@@ -131,16 +136,18 @@ void inlet_link_up(struct inlet *in, unsigned link, int64_t now)
     if (link >= LINKS_MAX)
         return;
     in->links[link].up = true;
+    in->links[link].spare = false;
+    in->links[link].outlet = 0;
     in->links[link].connection++;
     say_hello(in, link);
 }
 
-void inlet_link_remove(struct inlet *in, unsigned link)
+void inlet_link_down(struct inlet *in, unsigned link)
 {
     struct inlet_session *s;
     if (link >= LINKS_MAX)
         return;
-    in->links[link].up = in->links[link].said_hello = false;
+    in->links[link].up = in->links[link].said_hello = in->links[link].spare = false;
     TAILQ_FOREACH (s, &in->sessions, entry)
         if (s->link == link && (s->state == OPEN || s->state == ASKING))
             s->state = BROKEN;
@@ -167,8 +174,8 @@ static void on_open(struct inlet *in, unsigned link, struct link_msg *msg)
 {
     struct inlet_session *s;
 
-    if (msg->vector.n < 2) {
-        refuse(in, link, msg, "a vector has an epoch and a number for each hop");
+    if (msg->vector.n < 2 || msg->vector.n >= LINK_VECTOR_MAX) { /* this stage adds one more */
+        refuse(in, link, msg, "a vector has an epoch and a number for each of at most 6 hops");
         return;
     }
     if (!(s = find_or_add(in, msg->stream))) {
@@ -359,17 +366,47 @@ static void on_heartbeat(struct inlet *in, unsigned link, const struct link_msg 
     }
 }
 
+/* One outlet under two addresses (a name with IPv4 and IPv6) would take each Hello for a reconnect
+ * and throw the streams to and fro: one link is enough, as long as it lives. */
+static bool has_other_link(const struct inlet *in, unsigned link, int64_t now)
+{
+    const struct link *l = &in->links[link];
+    for (unsigned i = 0; l->outlet && i < LINKS_MAX; i++) {
+        const struct link *other = &in->links[i];
+        if (i != link && other->up && !other->spare && other->outlet == l->outlet &&
+            now - other->heard_ns < SILENT_BEATS * in->conf.heartbeat_ns)
+            return true;
+    }
+    return false;
+}
+
+static void on_ask(struct inlet *in, unsigned link, const struct link_msg *msg, int64_t now)
+{
+    struct link *l = &in->links[link];
+
+    if (msg->hello.version != LINK_VERSION) {
+        refuse(in, link, msg, "the other side speaks another version; run stages of one release");
+        return;
+    }
+    if (!l->up)
+        return;
+    l->outlet = msg->hello.incarnation;
+    if (has_other_link(in, link, now)) {
+        l->spare = true;
+        l->said_hello = false;
+        log_info("link.spare", "link=%u cause=\"the same process as another address\"", link);
+        return;
+    }
+    l->spare = false;
+    say_hello(in, link);
+}
+
 void inlet_receive(struct inlet *in, unsigned link, struct link_msg *msg, int64_t now)
 {
-    (void)now;
     if (link >= LINKS_MAX)
         return;
     if (msg->type == LINK_HELLO) {
-        if (msg->hello.version != LINK_VERSION)
-            refuse(in, link, msg,
-                   "the other side speaks another version; run stages of one release");
-        else
-            say_hello(in, link);
+        on_ask(in, link, msg, now);
         return;
     }
     if (!in->links[link].said_hello)
@@ -383,6 +420,8 @@ void inlet_receive(struct inlet *in, unsigned link, struct link_msg *msg, int64_
         on_item(in, link, msg);
         break;
     case LINK_HEARTBEAT:
+        in->links[link].outlet = msg->heartbeat.incarnation;
+        in->links[link].heard_ns = now;
         on_heartbeat(in, link, msg);
         break;
     case LINK_CLOSE:
@@ -434,9 +473,14 @@ void inlet_tick(struct inlet *in, int64_t now)
     if (now - in->beat_ns < in->conf.heartbeat_ns)
         return;
     in->beat_ns = now;
-    for (unsigned i = 0; i < LINKS_MAX; i++)
+    for (unsigned i = 0; i < LINKS_MAX; i++) {
+        if (in->links[i].spare && !has_other_link(in, i, now)) {
+            in->links[i].spare = false;
+            say_hello(in, i);
+        }
         if (in->links[i].up && in->links[i].said_hello)
             beat(in, i);
+    }
 }
 
 void inlet_drain(struct inlet *in)

@@ -36,8 +36,8 @@ void inlet_destroy(struct inlet **in);
 
 /* The connection number of a link came up (first or again): its sessions are broken, Hello is said. */
 void inlet_link_up(struct inlet *in, unsigned link, int64_t now_ns);
-/* The link is no longer used (address gone): its sessions are broken. */
-void inlet_link_remove(struct inlet *in, unsigned link);
+/* The connection is lost or the link no longer used: its sessions are broken, nothing is sent on it until inlet_link_up. */
+void inlet_link_down(struct inlet *in, unsigned link);
 /* A message from upstream. Borrows it, except that Frame and Gap items are moved out of it. */
 void inlet_receive(struct inlet *in, unsigned link, struct link_msg *msg, int64_t now_ns);
 void inlet_tick(struct inlet *in, int64_t now_ns);

@@ -24,14 +24,27 @@
 #define DRAIN_MS 100 /* a clean exit waits so long for its last words to leave */
 #define ROUTING_ID_MAX 255
 
-static void *context(void)
+static void *ctx; /* one per process, as ZeroMQ wants it, while there are sockets */
+static unsigned ctx_users;
+
+static void *ctx_take(void)
 {
-    static void *ctx; /* one per process, as ZeroMQ wants it; ends with it */
-    if (!ctx) {
+    if (ctx_users++ == 0) {
         ctx = zmq_ctx_new();
         zmq_ctx_set(ctx, ZMQ_MAX_SOCKETS, 4096);
     }
     return ctx;
+}
+
+/* With the last socket: waits until last words have left (linger), so that exit cannot cut them
+ * off. */
+static void ctx_give(void)
+{
+    if (--ctx_users)
+        return;
+    while (zmq_ctx_term(ctx) < 0 && errno == EINTR)
+        ;
+    ctx = NULL;
 }
 
 static uint64_t random_u64(void)
@@ -62,7 +75,7 @@ static void zsock_open(struct zsock *z, struct event_base *base, int type, event
     size_t len = sizeof fd;
     int64_t max = LINK_PAYLOAD_MAX;
 
-    z->zmq = zmq_socket(context(), type);
+    z->zmq = zmq_socket(ctx_take(), type);
     /* No high-water mark: the credit bounds what is under way, and at a mark ZeroMQ drops or
      * blocks. */
     set_int(z->zmq, ZMQ_SNDHWM, 0);
@@ -86,15 +99,20 @@ static void zsock_close(struct zsock *z)
         event_free(z->readable);
     if (z->again)
         event_free(z->again);
-    if (z->zmq)
+    if (z->zmq) {
         zmq_close(z->zmq);
+        ctx_give();
+    }
     *z = (struct zsock){0};
 }
 
-/* A send may have swallowed the edge of ZMQ_FD: look once more in this loop turn. */
+/* A send may have swallowed the edge of ZMQ_FD: look once more in the next loop turn. (A timer:
+ * event_active would come round in this turn, and a peer that sends without end would let nobody
+ * else have one.) */
 static void zsock_again(struct zsock *z)
 {
-    event_active(z->again, 0, 0);
+    static const struct timeval now;
+    event_add(z->again, &now);
 }
 
 static void free_part(void *data, void *hint)
@@ -108,9 +126,12 @@ static int send_part(void *zmq, struct blob *b, int flags)
 {
     zmq_msg_t part;
     zmq_msg_init_data(&part, (void *)b->data, b->len, free_part, blob_ref(b));
-    if (zmq_msg_send(&part, zmq, flags | ZMQ_DONTWAIT) >= 0)
-        return 0;
-    int err = errno;
+    int err;
+    do { /* a signal must not leave half a message: what follows would become its rest */
+        if (zmq_msg_send(&part, zmq, flags | ZMQ_DONTWAIT) >= 0)
+            return 0;
+        err = errno;
+    } while (err == EINTR);
     zmq_msg_close(&part);
     return -err;
 }
@@ -122,8 +143,10 @@ static int zsock_send(struct zsock *z, const void *id, size_t id_len, const stru
     struct blob *payload = msg->type == LINK_FRAME ? msg->item.item.payload : NULL;
     int r = 0;
 
-    if (id_len && zmq_send(z->zmq, id, id_len, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
-        r = -errno;
+    while (id_len && (r = zmq_send(z->zmq, id, id_len, ZMQ_SNDMORE | ZMQ_DONTWAIT)) < 0 &&
+           errno == EINTR)
+        ;
+    r = r < 0 ? -errno : 0;
     if (r == 0)
         r = send_part(z->zmq, header, payload ? ZMQ_SNDMORE : 0);
     if (r == 0 && payload)
@@ -170,7 +193,10 @@ static int zsock_receive(struct zsock *z, bool with_id, struct parts *p)
     *p = (struct parts){0};
     while (more) {
         zmq_msg_init(&part);
-        if (zmq_msg_recv(&part, z->zmq, ZMQ_DONTWAIT) < 0) {
+        int got;
+        while ((got = zmq_msg_recv(&part, z->zmq, ZMQ_DONTWAIT)) < 0 && errno == EINTR)
+            ;
+        if (got < 0) {
             zmq_msg_close(&part);
             parts_fini(p);
             return -EAGAIN;
@@ -249,29 +275,28 @@ static struct route *route_of_peer(struct link_server *s, uint64_t peer)
     return NULL;
 }
 
-static struct route *route_of_id(struct link_server *s, const uint8_t *id, size_t len)
-{
-    for (unsigned i = 0; i < s->nroutes; i++)
-        if (s->routes[i].len == len && memcmp(s->routes[i].id, id, len) == 0)
-            return &s->routes[i];
-    struct route *r;
-    if (s->nroutes < PEERS_MAX) {
-        r = &s->routes[s->nroutes++];
-    } else {
-        r = &s->routes[s->oldest++ % PEERS_MAX];
-        outlet_peer_gone(s->outlet, r->peer, clock_mono_ns());
-    }
-    memcpy(r->id, id, len);
-    r->len = len;
-    r->peer = ++s->next_peer;
-    return r;
-}
-
 static void forget_route(struct link_server *s, uint64_t peer)
 {
     struct route *r = route_of_peer(s, peer);
     if (r)
         *r = s->routes[--s->nroutes];
+}
+
+static struct route *route_of_id(struct link_server *s, const uint8_t *id, size_t len)
+{
+    for (unsigned i = 0; i < s->nroutes; i++)
+        if (s->routes[i].len == len && memcmp(s->routes[i].id, id, len) == 0)
+            return &s->routes[i];
+    if (s->nroutes == PEERS_MAX) {
+        uint64_t old = s->routes[s->oldest++ % PEERS_MAX].peer;
+        forget_route(s, old);
+        outlet_peer_gone(s->outlet, old, clock_mono_ns()); /* may forget more of them */
+    }
+    struct route *r = &s->routes[s->nroutes++];
+    memcpy(r->id, id, len);
+    r->len = len;
+    r->peer = ++s->next_peer;
+    return r;
 }
 
 static int server_send(void *arg, uint64_t peer, const struct link_msg *msg)
@@ -455,6 +480,7 @@ static void monitor_readable(evutil_socket_t fd, short what, void *arg)
             inlet_link_up(d->client->inlet, d->link, clock_mono_ns());
         } else if (event == ZMQ_EVENT_DISCONNECTED) {
             log_info("link.disconnected", "from=%s", d->address);
+            inlet_link_down(d->client->inlet, d->link); /* else heartbeats would pile up in there */
         }
     }
 }
@@ -483,7 +509,7 @@ static void close_dealer(struct link_client *c, unsigned link, bool drain)
     struct dealer *d = c->dealers[link];
 
     c->dealers[link] = NULL;
-    inlet_link_remove(c->inlet, link);
+    inlet_link_down(c->inlet, link);
     if (drain)
         set_int(d->sock.zmq, ZMQ_LINGER, DRAIN_MS);
     zmq_socket_monitor(d->sock.zmq, NULL, 0);
