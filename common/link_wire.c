@@ -290,13 +290,21 @@ static const char *read_positions(Kvpipe__Link__Position **in, size_t n, struct 
 #define CONFIG_MAX (1u << 20) /* codec private data, KVS limit 1 MiB */
 #define DIMENSION_MAX 32768
 
+/* Names of sample layouts and Matroska CodecIDs, no more: stages pass them on to libraries. */
+static bool plain(const char *layout)
+{
+    return strspn(layout, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-") ==
+           strlen(layout);
+}
+
 static const char *read_format(const Kvpipe__Link__Format *in, struct link_format **out)
 {
     if (in->codec <= KVPIPE__LINK__CODEC__CODEC_NONE ||
         in->codec > KVPIPE__LINK__CODEC__CODEC_OTHER)
         return "unknown codec";
     struct link_format *f = link_format_new();
-    if (strlen(in->layout) >= sizeof f->layout || in->width > DIMENSION_MAX ||
+    if (strlen(in->layout) >= sizeof f->layout || !plain(in->layout) ||
+        (in->rate_num && !in->rate_den) || in->width > DIMENSION_MAX ||
         in->height > DIMENSION_MAX || in->sample_rate > 768000 || in->channels > 64 ||
         in->config.len > CONFIG_MAX || in->segment.len > 4 * CONFIG_MAX) {
         link_format_unref(&f);
