@@ -123,7 +123,7 @@ static void on_open(void *arg, struct inlet_session *session, const struct link_
         s->tracks[i] = msg->open.tracks[i];
         link_format_ref(s->tracks[i].format);
     }
-    outlet_relay_open(r->outlet, s->name, &msg->vector, s->tracks, s->ntracks, clock_mono_ns());
+    outlet_relay_open(r->outlet, s->name, &msg->vector, s->tracks, s->ntracks, now_ns(r));
 }
 
 static int on_item(void *arg, struct inlet_session *session, struct link_item *item)
@@ -357,7 +357,8 @@ struct outlet_stats relay_stream_stats(const struct relay_stream *s)
 
 uint64_t relay_refused(const struct relay *r)
 {
-    return link_server_refused(r->server) + link_client_refused(r->client);
+    return r->server ? link_server_refused(r->server) + link_client_refused(r->client)
+                     : outlet_refused(r->outlet) + inlet_refused(r->inlet);
 }
 
 void relay_each(struct relay *r, void (*fn)(struct relay_stream *s, void *user, void *arg),

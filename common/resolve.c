@@ -63,7 +63,8 @@ static void lookup_unref(struct lookup *l)
         for (unsigned k = 0; k < l->names[i].nfound; k++)
             free(l->names[i].found[k]);
     }
-    close(l->fd);
+    if (l->fd >= 0)
+        close(l->fd);
     free(l);
 }
 
@@ -164,7 +165,7 @@ static void start(struct resolve *r)
     struct lookup *l = xcalloc(1, sizeof *l);
     pthread_t thread;
 
-    l->refs = 2;
+    l->refs = 1;
     l->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     l->n = r->nnames;
     for (unsigned i = 0; i < r->nnames; i++) {
@@ -172,13 +173,17 @@ static void start(struct resolve *r)
         l->names[i].port = xstrdup(r->names[i].port);
     }
     r->lookup = l;
-    r->done = event_new(r->base, l->fd, EV_READ, on_done, r);
-    event_add(r->done, NULL);
-    if (pthread_create(&thread, NULL, lookup_thread, l) == 0) {
-        pthread_detach(thread);
-        return;
+    if (l->fd >= 0) {
+        r->done = event_new(r->base, l->fd, EV_READ, on_done, r);
+        event_add(r->done, NULL);
+        l->refs = 2;
+        if (pthread_create(&thread, NULL, lookup_thread, l) == 0) {
+            pthread_detach(thread);
+            return;
+        }
+        l->refs = 1; /* no thread has the other */
     }
-    lookup_unref(l); /* the thread's */
+    log_warn("resolve.start", "error=%m effect=\"tried again every %u ms\"", r->every_ms);
     drop_lookup(r);
     again_later(r);
 }
