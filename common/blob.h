@@ -16,11 +16,13 @@ struct blob {
     void *arg;
 };
 
-/* Returns a new blob with room for `len` bytes, to be filled through *data before it is shared. Aborts without memory. */
+/* Returns a new blob with room for `len` bytes, to be filled through *data before it is shared.
+ * Aborts without memory. */
 struct blob *blob_new(size_t len, uint8_t **data);
 /* Returns a new blob holding a copy of `len` bytes. */
 struct blob *blob_copy(const void *data, size_t len);
-/* Returns a blob over foreign memory; free_fn(arg) runs, in any thread, when the last reference goes. */
+/* Returns a blob over foreign memory; free_fn(arg) runs, in any thread, when the last reference
+ * goes. */
 struct blob *blob_wrap(const void *data, size_t len, void (*free_fn)(void *), void *arg);
 /* Takes one more reference and returns the same blob. NULL gives NULL. */
 struct blob *blob_ref(struct blob *blob);

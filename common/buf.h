@@ -15,7 +15,8 @@ struct buf {
 /* Makes an empty buffer that will never hold more than max_bytes. Allocates nothing yet. */
 void buf_init(struct buf *b, size_t max_bytes);
 void buf_fini(struct buf *b);
-/* Appends a copy. Returns 0, or -ENOBUFS when it would pass the maximum (nothing is appended then). */
+/* Appends a copy. Returns 0, or -ENOBUFS when it would pass the maximum (nothing is appended then).
+ */
 int buf_append(struct buf *b, const void *data, size_t len);
 int buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Drops `len` bytes (at most all) from the front. */

@@ -1,6 +1,7 @@
 /* Time, as the rest of the code asks for it.
  * Relies on clock_gettime(2).
- * Leaves it to callers to pass the value on: logic takes "now" as an argument, so that tests own it. */
+ * Leaves it to callers to pass the value on: logic takes "now" as an argument, so that tests own
+ * it. */
 #ifndef KVPIPE_COMMON_CLOCK_H
 #define KVPIPE_COMMON_CLOCK_H
 

@@ -1,6 +1,6 @@
-/* The one YAML file of a pipeline as typed structs: every default filled in, every cross-field rule checked.
- * Relies on libyaml (conf_yaml.c walks one table of keys); an error names file, line and what was expected.
- * Leaves secrets to files and the environment: none is in here. */
+/* The one YAML file of a pipeline as typed structs: every default filled in, every cross-field rule
+ * checked. Relies on libyaml (conf_yaml.c walks one table of keys); an error names file, line and
+ * what was expected. Leaves secrets to files and the environment: none is in here. */
 #ifndef KVPIPE_COMMON_CONF_H
 #define KVPIPE_COMMON_CONF_H
 
@@ -19,9 +19,21 @@ enum conf_source_type {
 };
 enum conf_transport { CONF_TRANSPORT_TCP, CONF_TRANSPORT_UDP };
 enum conf_fragment_by { CONF_FRAGMENT_KEYFRAME, CONF_FRAGMENT_DURATION };
-enum conf_sync { CONF_SYNC_NONE, CONF_SYNC_FRAGMENT };         /* fsync of the spool: never, or after each fragment */
-enum conf_full { CONF_FULL_DROP_OLDEST, CONF_FULL_DROP_NEWEST }; /* full disk: delete oldest archived-or-not / refuse new */
-enum conf_credentials_type { CONF_CRED_AUTO, CONF_CRED_ENV, CONF_CRED_PROFILE, CONF_CRED_FILE, CONF_CRED_IOT };
+enum conf_sync {
+    CONF_SYNC_NONE,
+    CONF_SYNC_FRAGMENT
+}; /* fsync of the spool: never, or after each fragment */
+enum conf_full {
+    CONF_FULL_DROP_OLDEST,
+    CONF_FULL_DROP_NEWEST
+}; /* full disk: delete oldest archived-or-not / refuse new */
+enum conf_credentials_type {
+    CONF_CRED_AUTO,
+    CONF_CRED_ENV,
+    CONF_CRED_PROFILE,
+    CONF_CRED_FILE,
+    CONF_CRED_IOT
+};
 
 struct conf_tag {
     char *name, *value;
@@ -34,7 +46,8 @@ struct conf_source {
     char *credentials_file; /* one line user:password */
     char *credentials_env;  /* name of an environment variable with user:password */
     enum conf_transport transport;
-    bool realtime; /* file: pace by its timestamps (default true); false: as fast as the pipeline takes it */
+    bool realtime; /* file: pace by its timestamps (default true); false: as fast as the pipeline
+                      takes it */
     bool loop;     /* file: start again at its end (default false) */
     bool audio;    /* test, v4l2: audio too (default true for test) */
     uint32_t width, height, rate; /* test, v4l2, libcamera; defaults 1280x720 at 30 */
@@ -44,12 +57,12 @@ struct conf_source {
 };
 
 struct conf_video {
-    char *encoder; /* auto, nvenc, vaapi, v4l2, qsv, x264, openh264 */
-    uint32_t bitrate_kbps;     /* default 2000 */
-    uint32_t keyframe_ms;      /* default 2000 */
-    char *profile;             /* baseline, main, high (default main) */
-    char *preset;              /* x264's name: ultrafast … medium (default veryfast) */
-    uint32_t bframes;          /* default 0; others are refused for now by the check, see the man page */
+    char *encoder;         /* auto, nvenc, vaapi, v4l2, qsv, x264, openh264 */
+    uint32_t bitrate_kbps; /* default 2000 */
+    uint32_t keyframe_ms;  /* default 2000 */
+    char *profile;         /* baseline, main, high (default main) */
+    char *preset;          /* x264's name: ultrafast … medium (default veryfast) */
+    uint32_t bframes; /* default 0; others are refused for now by the check, see the man page */
 };
 
 struct conf_audio {
@@ -57,14 +70,16 @@ struct conf_audio {
 };
 
 struct conf_fragment {
-    enum conf_fragment_by by; /* default keyframe: every key frame that is at least 1 s after the last start */
-    uint32_t duration_ms;     /* by duration: the first key frame so long after the last start; audio only: length. Default 2000 */
+    enum conf_fragment_by
+        by; /* default keyframe: every key frame that is at least 1 s after the last start */
+    uint32_t duration_ms; /* by duration: the first key frame so long after the last start; audio
+                             only: length. Default 2000 */
 };
 
-struct conf_window { /* what capture keeps of a stream until it is durable downstream */
-    uint32_t frames;   /* per track, default 1000 */
+struct conf_window {    /* what capture keeps of a stream until it is durable downstream */
+    uint32_t frames;    /* per track, default 1000 */
     uint32_t megabytes; /* default 256 */
-    uint32_t seconds;  /* default 30 */
+    uint32_t seconds;   /* default 30 */
 };
 
 struct conf_stream {
@@ -81,18 +96,20 @@ struct conf_stream {
 };
 
 struct conf_stage {
-    char *listen;  /* where this stage's outlet binds; default ipc://RUN/capture.sock … (capture, encoder, muxer) */
-    char *connect; /* where its inlet finds the stage above; default that stage's listen (encoder, muxer, uploader) */
+    char *listen;  /* where this stage's outlet binds; default ipc://RUN/capture.sock … (capture,
+                      encoder, muxer) */
+    char *connect; /* where its inlet finds the stage above; default that stage's listen (encoder,
+                      muxer, uploader) */
     bool isolate;  /* one process per stream */
     uint32_t replicas; /* default 1 */
-    char *exec;    /* program to start instead of kvpipe-NAME (a replacement stage), NULL = ours */
+    char *exec; /* program to start instead of kvpipe-NAME (a replacement stage), NULL = ours */
 };
 
 struct conf_link {
     uint32_t heartbeat_ms; /* default 250 */
     uint32_t silence_ms;   /* default 1000: a peer that is silent so long is gone */
     uint32_t resolve_ms;   /* default 5000: how often names are looked up again */
-    uint32_t credit;       /* items per track on the way to the spool, default 128 (raw video: a third) */
+    uint32_t credit; /* items per track on the way to the spool, default 128 (raw video: a third) */
 };
 
 struct conf_credentials {
@@ -103,34 +120,35 @@ struct conf_credentials {
 };
 
 struct conf_endpoint {
-    /* control plane: http(s)://host:port. Default: with `region` in the file https://kinesisvideo.REGION.amazonaws.com,
-     * else our own server at server.listen */
+    /* control plane: http(s)://host:port. Default: with `region` in the file
+     * https://kinesisvideo.REGION.amazonaws.com, else our own server at server.listen */
     char *url;
     char *region; /* default AWS_DEFAULT_REGION / AWS_REGION / us-west-2 */
     char *ca_file;
-    bool create;                /* create streams that are not there (default true) */
-    uint32_t retention_hours;   /* for created streams, default 24 */
-    bool own;                   /* not a key: url is our own server's */
-    uint32_t staleness_s;       /* no ack for so long while sending = new session (default 60) */
-    uint32_t rotation_s;        /* new session after so long (default 2400; the service closes at 2700) */
+    bool create;              /* create streams that are not there (default true) */
+    uint32_t retention_hours; /* for created streams, default 24 */
+    bool own;                 /* not a key: url is our own server's */
+    uint32_t staleness_s;     /* no ack for so long while sending = new session (default 60) */
+    uint32_t rotation_s; /* new session after so long (default 2400; the service closes at 2700) */
     struct conf_credentials credentials;
 };
 
 struct conf_spool {
-    char *dir; /* default RUN/spool */
-    enum conf_sync sync;     /* default fragment */
-    uint32_t file_seconds;   /* a new file after so long (default 120) */
-    uint32_t max_megabytes;  /* per stream, default 4096 */
-    uint32_t keep_seconds;   /* keep what is archived so long (default 0) */
+    char *dir;                /* default RUN/spool */
+    enum conf_sync sync;      /* default fragment */
+    uint32_t file_seconds;    /* a new file after so long (default 120) */
+    uint32_t max_megabytes;   /* per stream, default 4096 */
+    uint32_t keep_seconds;    /* keep what is archived so long (default 0) */
     enum conf_full when_full; /* default drop_oldest */
 };
 
 struct conf_server {
-    char *listen;   /* host:port, default 127.0.0.1:8480 */
-    char *data;     /* archive directory, default RUN/archive */
-    char *keys;     /* profile-form file of access keys, default RUN/keys; made with a random key on first start */
+    char *listen; /* host:port, default 127.0.0.1:8480 */
+    char *data;   /* archive directory, default RUN/archive */
+    char *keys;   /* profile-form file of access keys, default RUN/keys; made with a random key on
+                     first start */
     char *tls_cert, *tls_key;
-    bool enabled;   /* default true when endpoint.url points at it; the monitor starts it then */
+    bool enabled; /* default true when endpoint.url points at it; the monitor starts it then */
 };
 
 struct conf_monitor {
@@ -140,7 +158,8 @@ struct conf_monitor {
 
 struct conf {
     char *file; /* the path it came from */
-    char *run;  /* directory for sockets, spool, archive; default ./run, relative to the current directory */
+    char *run;  /* directory for sockets, spool, archive; default ./run, relative to the current
+                   directory */
     char *log;  /* error, warn, info, debug */
     struct conf_stage capture, encoder, muxer, uploader;
     struct conf_link link;
@@ -152,25 +171,31 @@ struct conf {
     unsigned streams_count;
 };
 
-/* Reads, fills defaults, checks. Blocks on the file. Returns 0 and *conf (conf_free), or -EINVAL / errno of the file after
- * printing each fault to stderr as "FILE:LINE: what is wrong; what was expected" (no line where none applies). */
+/* Reads, fills defaults, checks. Blocks on the file. Returns 0 and *conf (conf_free), or -EINVAL /
+ * errno of the file after printing each fault to stderr as "FILE:LINE: what is wrong; what was
+ * expected" (no line where none applies). */
 int conf_load(const char *path, struct conf **conf);
-/* The same from memory, `name` in the messages; messages go to `out` (a FILE), for tests and fuzzing. */
+/* The same from memory, `name` in the messages; messages go to `out` (a FILE), for tests and
+ * fuzzing. */
 int conf_parse(const char *text, size_t len, const char *name, void *out, struct conf **conf);
 void conf_free(struct conf **conf);
 const struct conf_stream *conf_stream(const struct conf *conf, const char *name);
-/* Looks whether the files that the config names are there and readable; prints each fault to `out` (a FILE) as conf_parse
- * does. Returns 0 or -ENOENT. Blocks on the disk. Not part of conf_load: one missing file must not stop other streams. */
+/* Looks whether the files that the config names are there and readable; prints each fault to `out`
+ * (a FILE) as conf_parse does. Returns 0 or -ENOENT. Blocks on the disk. Not part of conf_load: one
+ * missing file must not stop other streams. */
 int conf_check_files(const struct conf *conf, void *out);
 
-/* Addresses of links on this machine (conf_address.c). `stage` is "capture", "encoder", "muxer" or "uploader"; `stream` the
- * one stream that an isolated process serves, else NULL; `instance` its name: with replicas, "-N" at its end chooses the
- * address. Return a malloc'ed string, NULL when the stage has no such end. */
-char *conf_stage_listen(const struct conf *conf, const char *stage, const char *stream, const char *instance);
+/* Addresses of links on this machine (conf_address.c). `stage` is "capture", "encoder", "muxer" or
+ * "uploader"; `stream` the one stream that an isolated process serves, else NULL; `instance` its
+ * name: with replicas, "-N" at its end chooses the address. Return a malloc'ed string, NULL when
+ * the stage has no such end. */
+char *conf_stage_listen(const struct conf *conf, const char *stage, const char *stream,
+                        const char *instance);
 /* Every address the stage's inlet connects to, separated by single spaces. */
 char *conf_stage_connect(const struct conf *conf, const char *stage, const char *stream);
-/* Puts the two above in place of `listen` and `connect` of the stage: stage_main does so before setup, so that a stage just
- * uses conf->STAGE.listen and conf->STAGE.connect (which may hold several addresses separated by spaces). */
+/* Puts the two above in place of `listen` and `connect` of the stage: stage_main does so before
+ * setup, so that a stage just uses conf->STAGE.listen and conf->STAGE.connect (which may hold
+ * several addresses separated by spaces). */
 void conf_localize(struct conf *conf, const char *stage, const char *stream, const char *instance);
 /* The stage's section by name, NULL for an unknown one. */
 struct conf_stage *conf_stage(struct conf *conf, const char *stage);

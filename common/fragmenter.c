@@ -5,16 +5,20 @@
 
 #include "common/clock.h"
 
-#define SHORTEST_NS NS_PER_S /* a fragment below 1 s may be throttled, five a second is the service's limit */
+#define SHORTEST_NS                                                                                \
+    NS_PER_S /* a fragment below 1 s may be throttled, five a second is the service's limit */
 
-void fragmenter_mark(struct fragmenter *f, const struct conf_fragment *conf, bool has_video, struct link_item *item)
+void fragmenter_mark(struct fragmenter *f, const struct conf_fragment *conf, bool has_video,
+                     struct link_item *item)
 {
     bool video = item->format && item->format->video;
-    int64_t least = conf->by == CONF_FRAGMENT_DURATION || !has_video ? conf->duration_ms * NS_PER_MS : SHORTEST_NS;
+    int64_t least = conf->by == CONF_FRAGMENT_DURATION || !has_video ? conf->duration_ms * NS_PER_MS
+                                                                     : SHORTEST_NS;
 
     if (has_video && !video)
         return;
-    if (item->key && (!f->start_ns || item->pts_ns - f->start_ns >= least || item->pts_ns < f->start_ns)) {
+    if (item->key &&
+        (!f->start_ns || item->pts_ns - f->start_ns >= least || item->pts_ns < f->start_ns)) {
         item->previous_fragment_ns = f->start_ns;
         f->start_ns = item->pts_ns;
     }

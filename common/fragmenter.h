@@ -1,7 +1,8 @@
-/* Where fragments begin: marks each coded frame with the start of its fragment, at the place that knows the key frames
- * (capture for coded sources, encoder for raw ones), so that a muxer that restarts in the middle of a fragment can go on.
- * Relies on link.h and conf.h. No clock: only the frames' own timestamps count.
- * Leaves bounds of size and duration, and the placing of audio, to the muxer. */
+/* Where fragments begin: marks each coded frame with the start of its fragment, at the place that
+ * knows the key frames (capture for coded sources, encoder for raw ones), so that a muxer that
+ * restarts in the middle of a fragment can go on. Relies on link.h and conf.h. No clock: only the
+ * frames' own timestamps count. Leaves bounds of size and duration, and the placing of audio, to
+ * the muxer. */
 #ifndef KVPIPE_COMMON_FRAGMENTER_H
 #define KVPIPE_COMMON_FRAGMENTER_H
 
@@ -12,10 +13,12 @@ struct fragmenter { /* one per stream; zero it to start anew (new epoch, new enc
     int64_t start_ns;
 };
 
-/* Sets item->fragment_ns and previous_fragment_ns of a coded frame, frames of a track given in decode order.
- * Video: a key frame starts a fragment when at least 1 s (by key frame) or conf->duration_ms (by duration) has passed since
- * the last start, or when none was started; other frames belong to the last start. Audio of a stream with video is left 0;
- * audio without video starts one every conf->duration_ms. */
-void fragmenter_mark(struct fragmenter *f, const struct conf_fragment *conf, bool has_video, struct link_item *item);
+/* Sets item->fragment_ns and previous_fragment_ns of a coded frame, frames of a track given in
+ * decode order. Video: a key frame starts a fragment when at least 1 s (by key frame) or
+ * conf->duration_ms (by duration) has passed since the last start, or when none was started; other
+ * frames belong to the last start. Audio of a stream with video is left 0; audio without video
+ * starts one every conf->duration_ms. */
+void fragmenter_mark(struct fragmenter *f, const struct conf_fragment *conf, bool has_video,
+                     struct link_item *item);
 
 #endif

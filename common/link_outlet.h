@@ -1,5 +1,5 @@
-/* The upstream end of a link as a pure state machine: messages, items and time in; messages and events out.
- * Relies on link.h alone: no sockets, no clock. Rules and state table: proto/README.md.
+/* The upstream end of a link as a pure state machine: messages, items and time in; messages and
+ * events out. Relies on link.h alone: no sockets, no clock. Rules and state table: proto/README.md.
  * Leaves sockets to link_socket.c, and what a frame is to the stage. */
 #ifndef KVPIPE_COMMON_LINK_OUTLET_H
 #define KVPIPE_COMMON_LINK_OUTLET_H
@@ -11,40 +11,47 @@ struct outlet_stream;
 
 struct outlet_conf {
     int64_t heartbeat_ns, silence_ns;
-    bool source; /* capture's: owns epoch and window; else the outlet side of a relay (encoder, muxer) */
-    bool sticky; /* a stream stays with its owner while that is there (towards the uploader and its spool) */
+    bool source; /* capture's: owns epoch and window; else the outlet side of a relay (encoder,
+                    muxer) */
+    bool sticky; /* a stream stays with its owner while that is there (towards the uploader and its
+                    spool) */
     uint64_t incarnation;
 };
 
 struct outlet_ops {
-    /* Sends to a peer. Borrows the message. 0; -EAGAIN: not now, the outlet keeps the item and tries at the next tick;
-     * -EHOSTUNREACH: the peer is gone. */
+    /* Sends to a peer. Borrows the message. 0; -EAGAIN: not now, the outlet keeps the item and
+     * tries at the next tick; -EHOSTUNREACH: the peer is gone. */
     int (*send)(void *send_arg, uint64_t peer, const struct link_msg *msg);
     void *send_arg;
     /* Resume came (exact vector). Called before held items are sent again. May be NULL. */
     void (*resumed)(void *arg, struct outlet_stream *s, const struct link_positions *at);
     /* Ack moved the position or the credit. May be NULL. */
     void (*acked)(void *arg, struct outlet_stream *s, const struct link_positions *at);
-    /* Relay: the log wants a number that was acked before and is gone (it lost data): ask upstream to begin again. May be NULL. */
+    /* Relay: the log wants a number that was acked before and is gone (it lost data): ask upstream
+     * to begin again. May be NULL. */
     void (*behind)(void *arg, struct outlet_stream *s);
-    /* Downstream refuses this vector for good. Relay: the callback removes the stream. Source: it goes on under a new epoch
-     * (outlet_stream_vector tells it), or is `stopped` when it happened again soon: another capture has it. May be NULL. */
-    void (*fenced)(void *arg, struct outlet_stream *s, const struct link_vector *greatest, bool stopped);
+    /* Downstream refuses this vector for good. Relay: the callback removes the stream. Source: it
+     * goes on under a new epoch (outlet_stream_vector tells it), or is `stopped` when it happened
+     * again soon: another capture has it. May be NULL. */
+    void (*fenced)(void *arg, struct outlet_stream *s, const struct link_vector *greatest,
+                   bool stopped);
 };
 
 /* Keeps ops and arg. Returns a new outlet; never fails. */
-struct outlet *outlet_create(const struct outlet_conf *conf, const struct outlet_ops *ops, void *arg);
+struct outlet *outlet_create(const struct outlet_conf *conf, const struct outlet_ops *ops,
+                             void *arg);
 void outlet_destroy(struct outlet **o);
 
-/* A message from a peer. Borrows it. Bad order or content is counted (outlet_refused) and ignored. */
+/* A message from a peer. Borrows it. Bad order or content is counted (outlet_refused) and ignored.
+ */
 void outlet_receive(struct outlet *o, uint64_t peer, const struct link_msg *msg, int64_t now_ns);
 /* The socket layer knows that the peer is gone. */
 void outlet_peer_gone(struct outlet *o, uint64_t peer, int64_t now_ns);
 /* Heartbeats, silence, position checks, retries. Call at least every quarter heartbeat. */
 void outlet_tick(struct outlet *o, int64_t now_ns);
-/* Source (capture): adds a stream under an epoch greater than every one before (wall clock in ms). Takes references of the
- * formats. The window bounds what is held per stream; when it is full a live stream gives up its oldest copy, else
- * outlet_room() turns false. */
+/* Source (capture): adds a stream under an epoch greater than every one before (wall clock in ms).
+ * Takes references of the formats. The window bounds what is held per stream; when it is full a
+ * live stream gives up its oldest copy, else outlet_room() turns false. */
 struct outlet_window {
     uint64_t frames; /* per track */
     uint64_t bytes;  /* all tracks */
@@ -52,19 +59,25 @@ struct outlet_window {
 };
 struct outlet_stream *outlet_source_add(struct outlet *o, const char *name, uint64_t epoch,
                                         const struct link_track *tracks, unsigned ntracks,
-                                        const struct outlet_window *window, bool live, int64_t now_ns);
-/* Relay: the stream was opened from above under `vector`; what it held is forgotten, a new Open goes downstream. */
-struct outlet_stream *outlet_relay_open(struct outlet *o, const char *name, const struct link_vector *vector,
-                                        const struct link_track *tracks, unsigned ntracks, int64_t now_ns);
+                                        const struct outlet_window *window, bool live,
+                                        int64_t now_ns);
+/* Relay: the stream was opened from above under `vector`; what it held is forgotten, a new Open
+ * goes downstream. */
+struct outlet_stream *outlet_relay_open(struct outlet *o, const char *name,
+                                        const struct link_vector *vector,
+                                        const struct link_track *tracks, unsigned ntracks,
+                                        int64_t now_ns);
 /* Forgets the stream; nothing is sent. Nulls *s. */
 void outlet_stream_remove(struct outlet *o, struct outlet_stream **s);
 struct outlet_stream *outlet_stream_find(struct outlet *o, const char *name);
 
-/* Takes an item (both references) to hold and to send within the credit. Source: the outlet gives the number (item->seq is
- * ignored; outlet_next_seq tells it), and a frame of the source's own loss goes in with gap = true, last - seq + 1 numbers.
- * Relay: seq must be the next number of the track (-EPROTO otherwise, the item is released). */
+/* Takes an item (both references) to hold and to send within the credit. Source: the outlet gives
+ * the number (item->seq is ignored; outlet_next_seq tells it), and a frame of the source's own loss
+ * goes in with gap = true, last - seq + 1 numbers. Relay: seq must be the next number of the track
+ * (-EPROTO otherwise, the item is released). */
 int outlet_put(struct outlet *o, struct outlet_stream *s, struct link_item *item, int64_t now_ns);
-/* No more items: Close(ended) follows the last one, in every session until the stream is removed or goes on. */
+/* No more items: Close(ended) follows the last one, in every session until the stream is removed or
+ * goes on. */
 void outlet_end(struct outlet *o, struct outlet_stream *s, int64_t now_ns);
 /* Source, not live: false while the window is full for this track. */
 bool outlet_room(const struct outlet_stream *s, unsigned track);

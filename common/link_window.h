@@ -1,6 +1,6 @@
-/* What an outlet holds of one track until it is acked: items whose numbers follow each other, oldest first.
- * Relies on link.h.
- * Leaves bounds and the meaning of a missing number to link_outlet.c. */
+/* What an outlet holds of one track until it is acked: items whose numbers follow each other,
+ * oldest first. Relies on link.h. Leaves bounds and the meaning of a missing number to
+ * link_outlet.c. */
 #ifndef KVPIPE_COMMON_LINK_WINDOW_H
 #define KVPIPE_COMMON_LINK_WINDOW_H
 
@@ -21,9 +21,11 @@ void link_window_fini(struct link_window *w);
 void link_window_push(struct link_window *w, struct link_item *item);
 /* Drops the oldest item. The window must not be empty. */
 void link_window_drop(struct link_window *w);
-/* Drops every number below `n`; an item that spans n keeps its place with its first number raised. */
+/* Drops every number below `n`; an item that spans n keeps its place with its first number raised.
+ */
 void link_window_forget(struct link_window *w, uint64_t n);
-/* Returns the item that covers number n, or NULL. Borrowed until the next call that changes the window. */
+/* Returns the item that covers number n, or NULL. Borrowed until the next call that changes the
+ * window. */
 struct link_item *link_window_find(struct link_window *w, uint64_t n);
 /* Returns the oldest item, or NULL. */
 struct link_item *link_window_oldest(struct link_window *w);

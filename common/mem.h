@@ -1,6 +1,6 @@
 /* Allocation that ends the process when there is no memory for small things.
- * Relies on malloc. Not for sizes that a peer, file or camera chooses: check those against a limit first.
- * Leaves freeing to free(3). */
+ * Relies on malloc. Not for sizes that a peer, file or camera chooses: check those against a limit
+ * first. Leaves freeing to free(3). */
 #ifndef KVPIPE_COMMON_MEM_H
 #define KVPIPE_COMMON_MEM_H
 

@@ -8,8 +8,9 @@
 
 /* Makes RUN and RUN/pids when missing. Returns 0 or a negative errno. */
 int pidfile_dirs(const char *run);
-/* Locks RUN/pids/INSTANCE.pid and writes our pid. Returns the descriptor (keep it open), or -EWOULDBLOCK with the holder in
- * *holder (0: unknown), or another negative errno. Does not wait. */
+/* Locks RUN/pids/INSTANCE.pid and writes our pid. Returns the descriptor (keep it open), or
+ * -EWOULDBLOCK with the holder in *holder (0: unknown), or another negative errno. Does not wait.
+ */
 int pidfile_lock(const char *run, const char *instance, pid_t *holder);
 /* Who holds it: a pid, 0 when nobody does, or a negative errno. */
 pid_t pidfile_holder(const char *run, const char *instance);

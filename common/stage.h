@@ -15,30 +15,36 @@ struct report;
 struct stage {
     const struct stage_ops *ops;
     struct event_base *base;
-    const struct conf *conf;     /* checked; lives as long as the process */
-    const char *only_stream;     /* -s NAME: serve this stream alone (isolate), else NULL */
-    char instance[129];          /* -i NAME, else "<stage>-<hostname>-1"; names this process on links and in reports */
-    struct report *report;       /* counters and states that go to the monitor (report.h) */
-    void *state;                 /* the stage's own */
+    const struct conf *conf; /* checked; lives as long as the process */
+    const char *only_stream; /* -s NAME: serve this stream alone (isolate), else NULL */
+    char instance[129]; /* -i NAME, else "<stage>-<hostname>-1"; names this process on links and in
+                           reports */
+    struct report *report; /* counters and states that go to the monitor (report.h) */
+    void *state;           /* the stage's own */
     bool draining;
 };
 
 struct stage_ops {
     const char *name;    /* "muxer" */
     const char *summary; /* one line for --help */
-    /* Builds everything on st->base; must not block. Returns 0 or a negative errno after logging what is wrong and what to do. */
+    /* Builds everything on st->base; must not block. Returns 0 or a negative errno after logging
+     * what is wrong and what to do. */
     int (*setup)(struct stage *st);
-    /* SIGTERM/SIGINT came: finish what can be finished; call stage_quit() when done. Forced after the drain deadline (4 s). */
+    /* SIGTERM/SIGINT came: finish what can be finished; call stage_quit() when done. Forced after
+     * the drain deadline (4 s). */
     void (*drain)(struct stage *st);
-    void (*teardown)(struct stage *st); /* after a setup that returned 0 (a failed one cleans up itself); may be NULL */
+    void (*teardown)(struct stage *st); /* after a setup that returned 0 (a failed one cleans up
+                                           itself); may be NULL */
     /* Fills counters just before a report goes out (every second); may be NULL. */
     void (*sample)(struct stage *st);
-    /* A command from the monitor ("keyframe" with a stream name); returns 0 or -ENOTSUP. May be NULL. */
+    /* A command from the monitor ("keyframe" with a stream name); returns 0 or -ENOTSUP. May be
+     * NULL. */
     int (*command)(struct stage *st, const char *verb, const char *stream);
 };
 
-/* Runs the process. Options: -c FILE, -n (check and exit), -s STREAM, -i INSTANCE, -v (debug log), --help, --version.
- * Returns the exit code: 0 done or drained, 1 failed at run time (restart helps), 2 bad arguments or config (it does not). */
+/* Runs the process. Options: -c FILE, -n (check and exit), -s STREAM, -i INSTANCE, -v (debug log),
+ * --help, --version. Returns the exit code: 0 done or drained, 1 failed at run time (restart
+ * helps), 2 bad arguments or config (it does not). */
 int stage_main(int argc, char **argv, const struct stage_ops *ops);
 
 /* True when this process serves the stream (isolate runs one process per stream). */
