@@ -442,6 +442,38 @@ static int build(struct codec *c, const struct codec_conf *conf, char *why)
     return rc;
 }
 
+static gpointer preload(gpointer arg)
+{
+    static const char *const parts[] = {"appsrc", "appsink", "capsfilter", "audioconvert",
+                                        "videoconvert"};
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(parts) + G_N_ELEMENTS(aac_encoders); i++) {
+        const char *name =
+            i < G_N_ELEMENTS(parts) ? parts[i] : aac_encoders[i - G_N_ELEMENTS(parts)].element;
+        GstElement *e = gst_element_factory_make(name, NULL);
+
+        if (!e)
+            continue;
+        gst_object_unref(gst_object_ref_sink(e));
+        if (i >= G_N_ELEMENTS(parts))
+            break; /* one AAC encoder is enough */
+    }
+    live_add(-1);
+    return NULL;
+}
+
+void codec_gst_preload(void)
+{
+    GThread *thread;
+
+    live_add(1);
+    thread = g_thread_try_new("preload", preload, NULL, NULL);
+    if (thread)
+        g_thread_unref(thread);
+    else
+        live_add(-1);
+}
+
 /* ---- outputs, on the loop ---- */
 
 static void unmap(void *arg)

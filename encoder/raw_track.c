@@ -290,6 +290,9 @@ static void on_output(void *arg, uint64_t token, bool key, struct blob **payload
         fail(t, "its first frame is no key frame with SPS and PPS", now);
         return;
     }
+    if (t->want_key)
+        log_debug("encoder.session.first", "stream=%s number=%llu encode_ms=%.1f", t->conf.stream,
+                  (unsigned long long)s->item.seq, (double)(now - s->pushed_ns) / NS_PER_MS);
     t->want_key = false;
     swallow(t, s);
     time_taken(t, now - s->pushed_ns);

@@ -118,6 +118,7 @@ static void on_begin(void *arg, struct relay_stream *rs, const struct link_track
 
     encoder_stream_set_user(s, rs);
     encoder_stream_begin(s, tracks, ntracks);
+    log_debug("encoder.session.begin", "stream=%s", encoder_stream_name(s));
     *user = s;
 }
 
@@ -266,6 +267,7 @@ static int setup(struct stage *st)
     e->stage = st;
     st->state = e;
     TAILQ_INIT(&e->entries);
+    codec_gst_preload();
     rc = probe_create(st->base, on_probed, e, &e->probe);
     if (rc == 0) {
         probe_ahead(e);
