@@ -1,0 +1,282 @@
+/* Reports from a stage to the monitor's table, over a real socket, and refusals of bad ones.
+ * Relies on Check, libevent, ZeroMQ over ipc.
+ * Leaves looks to view.c. */
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "common/clock.h"
+#include "common/mem.h"
+#include "common/report.h"
+#include "monitor/report_table.h"
+#include "proto/report.pb-c.h"
+
+static struct event_base *base;
+static struct report *report;
+static struct report_table *table;
+static char *address;
+static int samples, heard, commands;
+static char verb_seen[32], stream_seen[32];
+static bool (*enough)(void);
+
+static void check_enough(void)
+{
+    if (enough && enough())
+        event_base_loopbreak(base);
+}
+
+static void on_sample(void *arg)
+{
+    samples++;
+}
+
+static void on_command(void *arg, const char *verb, const char *stream)
+{
+    commands++;
+    snprintf(verb_seen, sizeof verb_seen, "%s", verb);
+    snprintf(stream_seen, sizeof stream_seen, "%s", stream ? stream : "-");
+    check_enough();
+}
+
+static void on_heard(void *arg, const struct report_row *row)
+{
+    heard++;
+    check_enough();
+}
+
+static void open_report(void)
+{
+    struct report_conf conf = {.address = address,
+                               .stage = "muxer",
+                               .instance = "muxer-1",
+                               .sample = on_sample,
+                               .command = on_command};
+    ck_assert_int_eq(report_create(base, &conf, &report), 0);
+}
+
+static void up(void)
+{
+    base = event_base_new();
+    address = xasprintf("ipc:///tmp/kvpipe-report-%d.sock", (int)getpid());
+    samples = heard = commands = 0;
+}
+
+static void down(void)
+{
+    report_destroy(&report);
+    report_table_destroy(&table);
+    event_base_free(base);
+    unlink(address + strlen("ipc://"));
+    free(address);
+}
+
+static bool heard_once(void)
+{
+    return heard >= 1;
+}
+
+static bool live_heard(void)
+{
+    const struct report_subject *s = report_row_subject(report_table_find(table, "muxer-1"), "cam");
+    return s && strcmp(s->state, "live") == 0;
+}
+
+static bool command_heard(void)
+{
+    if (heard && !commands)
+        report_table_command(table, "muxer-1", "keyframe", "cam");
+    return commands >= 1;
+}
+
+static void run_until(bool (*fn)(void))
+{
+    enough = fn;
+    event_base_loop(base, EVLOOP_NO_EXIT_ON_EMPTY);
+}
+
+START_TEST(numbers_states_and_notes_arrive)
+{
+    ck_assert_int_eq(report_table_create(base, address, on_heard, NULL, &table), 0);
+    open_report();
+    report_set(report, NULL, REPORT_REFUSED, 3);
+    report_add(report, "cam", REPORT_FRAMES_OUT, 2);
+    report_add(report, "cam", REPORT_FRAMES_OUT, 5);
+    report_set_ready(report, true);
+    report_state(report, "cam", "waiting", "no camera: plug it in");
+    run_until(heard_once);
+    const struct report_row *row = report_table_find(table, "muxer-1");
+    ck_assert_ptr_nonnull(row);
+    ck_assert_str_eq(row->stage, "muxer");
+    ck_assert_uint_eq(row->pid, (uint32_t)getpid());
+    ck_assert(row->ready);
+    ck_assert(report_subject_value(report_row_subject(row, ""), REPORT_REFUSED) == 3);
+    const struct report_subject *cam = report_row_subject(row, "cam");
+    ck_assert(report_subject_value(cam, REPORT_FRAMES_OUT) == 7);
+    ck_assert_str_eq(cam->state, "waiting");
+    ck_assert_str_eq(cam->note, "no camera: plug it in");
+    ck_assert_int_ge(samples, 1);
+}
+END_TEST
+
+START_TEST(a_change_of_state_goes_at_once)
+{
+    ck_assert_int_eq(report_table_create(base, address, on_heard, NULL, &table), 0);
+    open_report();
+    run_until(heard_once); /* connected */
+    int64_t before = clock_mono_ns();
+    report_state(report, "cam", "live", NULL);
+    run_until(live_heard);
+    ck_assert_int_lt(clock_mono_ns() - before, 900 * NS_PER_MS);
+}
+END_TEST
+
+START_TEST(without_a_monitor_nothing_waits)
+{
+    open_report();
+    int64_t before = clock_mono_ns();
+    for (int i = 0; i < 1000; i++) {
+        report_state(report, "cam", i % 2 ? "live" : "waiting", "");
+        event_base_loop(base, EVLOOP_NONBLOCK);
+    }
+    report_destroy(&report);
+    ck_assert_int_lt(clock_mono_ns() - before, NS_PER_S);
+}
+END_TEST
+
+START_TEST(a_command_reaches_the_stage)
+{
+    ck_assert_int_eq(report_table_create(base, address, on_heard, NULL, &table), 0);
+    open_report();
+    run_until(command_heard);
+    ck_assert_str_eq(verb_seen, "keyframe");
+    ck_assert_str_eq(stream_seen, "cam");
+    ck_assert_int_lt(report_table_command(table, "muxer-9", "keyframe", NULL), 0);
+}
+END_TEST
+
+START_TEST(without_a_report_numbers_go_nowhere)
+{
+    report_set(NULL, "cam", REPORT_FRAMES_IN, 1);
+    report_add(NULL, NULL, REPORT_FRAMES_IN, 1);
+    report_state(NULL, "cam", "live", "");
+    report_forget(NULL, "cam");
+    ck_assert(report_get(NULL, "cam", REPORT_FRAMES_IN) == 0);
+}
+END_TEST
+
+START_TEST(streams_are_bounded_and_can_be_forgotten)
+{
+    char name[32];
+    open_report();
+    for (int i = 0; i < 3000; i++) {
+        snprintf(name, sizeof name, "cam%d", i);
+        report_set(report, name, REPORT_FRAMES_IN, i);
+    }
+    ck_assert(report_get(report, "cam10", REPORT_FRAMES_IN) == 10);
+    ck_assert(report_get(report, "cam2999", REPORT_FRAMES_IN) == 0);
+    report_forget(report, "cam10");
+    ck_assert(report_get(report, "cam10", REPORT_FRAMES_IN) == 0);
+    report_set(report, "cam2999", REPORT_FRAMES_IN, 4);
+    ck_assert(report_get(report, "cam2999", REPORT_FRAMES_IN) == 4);
+}
+END_TEST
+
+static const struct report_row *take(Kvpipe__Report *m, int64_t now)
+{
+    uint8_t bytes[8192];
+    ck_assert_uint_lt(kvpipe__report__get_packed_size(m), sizeof bytes);
+    return report_table_take(table, bytes, kvpipe__report__pack(m, bytes), now);
+}
+
+static Kvpipe__Report message(void)
+{
+    Kvpipe__Report m = KVPIPE__REPORT__INIT;
+    m.version = 1;
+    m.stage = "muxer";
+    m.instance = "m";
+    m.pid = 5;
+    return m;
+}
+
+START_TEST(bad_reports_are_counted_and_refused)
+{
+    Kvpipe__Value v = KVPIPE__VALUE__INIT, *vp = &v;
+    Kvpipe__Subject s = KVPIPE__SUBJECT__INIT, *sp = &s;
+    ck_assert_int_eq(report_table_create(NULL, NULL, NULL, NULL, &table), 0);
+    Kvpipe__Report m = message();
+    ck_assert_ptr_nonnull(take(&m, 1));
+    m.version = 2;
+    ck_assert_ptr_null(take(&m, 1));
+    m = message();
+    m.instance = "";
+    ck_assert_ptr_null(take(&m, 1));
+    m = message();
+    m.stage = "a\x1b[2J";
+    ck_assert_ptr_null(take(&m, 1));
+    m = message();
+    m.n_subjects = 1;
+    m.subjects = &sp;
+    s.n_values = 1;
+    s.values = &vp;
+    v.name = "x";
+    v.value = NAN;
+    ck_assert_ptr_null(take(&m, 1));
+    ck_assert_ptr_null(report_table_take(table, "\xff\xff\xff", 3, 1));
+    ck_assert_uint_eq(report_table_refused(table), 5);
+    ck_assert_uint_eq(report_table_count(table), 1);
+    report_table_expire(table, 2);
+    ck_assert_uint_eq(report_table_count(table), 0);
+}
+END_TEST
+
+START_TEST(rates_are_growth_per_second_and_start_anew_with_the_process)
+{
+    Kvpipe__Value v = KVPIPE__VALUE__INIT, *vp = &v;
+    Kvpipe__Subject s = KVPIPE__SUBJECT__INIT, *sp = &s;
+    Kvpipe__Report m = message();
+    const struct report_row *row = NULL;
+    ck_assert_int_eq(report_table_create(NULL, NULL, NULL, NULL, &table), 0);
+    m.n_subjects = s.n_values = 1;
+    m.subjects = &sp;
+    s.stream = "cam";
+    s.values = &vp;
+    v.name = REPORT_FRAMES_OUT;
+    for (int i = 0; i < 10; i++) {
+        v.value = 1000 + 30 * i;
+        row = take(&m, i * NS_PER_S);
+    }
+    ck_assert_double_eq_tol(report_subject_rate(report_row_subject(row, "cam"), REPORT_FRAMES_OUT),
+                            30, 0.01);
+    m.pid = 6;
+    v.value = 5000;
+    row = take(&m, 10 * NS_PER_S);
+    ck_assert(report_subject_rate(report_row_subject(row, "cam"), REPORT_FRAMES_OUT) == 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("report");
+    TCase *t = tcase_create("report");
+    tcase_set_timeout(t, 20);
+    tcase_add_checked_fixture(t, up, down);
+    tcase_add_test(t, numbers_states_and_notes_arrive);
+    tcase_add_test(t, a_change_of_state_goes_at_once);
+    tcase_add_test(t, without_a_monitor_nothing_waits);
+    tcase_add_test(t, a_command_reaches_the_stage);
+    tcase_add_test(t, without_a_report_numbers_go_nowhere);
+    tcase_add_test(t, streams_are_bounded_and_can_be_forgotten);
+    tcase_add_test(t, bad_reports_are_counted_and_refused);
+    tcase_add_test(t, rates_are_growth_per_second_and_start_anew_with_the_process);
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}
