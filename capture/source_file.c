@@ -11,8 +11,6 @@
 
 #include "capture/branch.h"
 
-#define LONGER_S 60u /* added to a movie's length, see lengthen() */
-
 static uint32_t be32(const uint8_t *p)
 {
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
@@ -43,7 +41,8 @@ static size_t find_duration(const uint8_t *p, size_t len, uint32_t *timescale)
 
 /* qtdemux 1.22 ends at the movie's duration, but compares it with media time, which an edit list
  * (AAC priming, B-frame delay) puts behind: a track's last packets would be lost. A longer movie
- * keeps them; each track still ends with its samples. */
+ * keeps them; each track still ends with its samples. Not much longer: it takes a track below a
+ * fifth of the movie for a preview and leaves it out. */
 static void lengthen(uint8_t *moov, size_t len)
 {
     uint32_t timescale = 0, duration;
@@ -52,8 +51,8 @@ static void lengthen(uint8_t *moov, size_t len)
     if (!at || !timescale)
         return;
     duration = be32(moov + at);
-    if (duration && duration < UINT32_MAX - (uint64_t)timescale * LONGER_S)
-        put_be32(moov + at, duration + timescale * LONGER_S);
+    if (duration && duration < UINT32_MAX / 2 && timescale < UINT32_MAX / 2)
+        put_be32(moov + at, duration + (timescale < duration ? timescale : duration));
 }
 
 static GstPadProbeReturn on_read(GstPad *pad, GstPadProbeInfo *info, gpointer arg)

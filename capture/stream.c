@@ -504,7 +504,11 @@ static int64_t retry_ns(struct stream *s)
     if (ms > RETRY_MAX_MS)
         ms = RETRY_MAX_MS;
     s->failures++;
-    return (int64_t)(ms - ms / 4 + arc4random_uniform(ms / 2 + 1)) * NS_PER_MS;
+    ms = ms - ms / 4 + arc4random_uniform(ms / 2 + 1);
+    if (ms < RETRY_MIN_MS || ms > RETRY_MAX_MS) /* the ends are spread inwards */
+        ms = ms < RETRY_MIN_MS ? RETRY_MIN_MS + arc4random_uniform(RETRY_MIN_MS / 4)
+                               : RETRY_MAX_MS - arc4random_uniform(RETRY_MAX_MS / 4);
+    return ms * NS_PER_MS;
 }
 
 static void lost_connection(struct stream *s, const char *cause, const char *what_to_do)
