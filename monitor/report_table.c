@@ -24,7 +24,7 @@
 #define NOTE_MAX_BYTES 512
 #define MESSAGE_MAX_BYTES (4 << 20)
 #define MESSAGES_A_TURN 256
-#define RATE_SPAN_NS (3 * NS_PER_S) /* time constant of the smoothed rates */
+#define SAMPLE_NS (900 * NS_PER_MS)
 
 struct report_table {
     void *zmq, *socket;
@@ -117,21 +117,30 @@ double report_subject_rate(const struct report_subject *s, const char *name)
     return n ? n->per_s : 0;
 }
 
-/* The rate after `dt_ns` more: what grew in that time, smoothed; a number that fell belongs to a
- * new process. */
-static double rate(const struct report_number *before, double value, int64_t dt_ns)
+/* Takes over the samples of `before` and adds this one. A number that fell begins anew. */
+static void add_sample(struct report_number *n, const struct report_number *before, int64_t now_ns)
 {
-    if (!before || value < before->value)
-        return 0;
-    if (dt_ns <= 0)
-        return before->per_s;
-    double per_s = (value - before->value) * (double)NS_PER_S / (double)dt_ns;
-    double weight = 1 - exp(-(double)dt_ns / (double)RATE_SPAN_NS);
-    return before->per_s == 0 ? per_s : before->per_s + (per_s - before->per_s) * weight;
+    if (before && before->value <= n->value) {
+        memcpy(n->samples, before->samples, sizeof n->samples);
+        n->nsamples = before->nsamples;
+        n->per_s = before->per_s;
+    }
+    /* reports that come at once, for a change of state, are too close to measure by */
+    if (n->nsamples && now_ns - n->samples[n->nsamples - 1].at_ns < SAMPLE_NS)
+        return;
+    if (n->nsamples == REPORT_RATE_SAMPLES) {
+        memmove(n->samples, n->samples + 1, sizeof n->samples - sizeof n->samples[0]);
+        n->nsamples--;
+    }
+    n->samples[n->nsamples].value = n->value;
+    n->samples[n->nsamples++].at_ns = now_ns;
+    if (n->nsamples > 1)
+        n->per_s = (n->value - n->samples[0].value) * (double)NS_PER_S /
+                   (double)(now_ns - n->samples[0].at_ns);
 }
 
 static void fill_subject(const Kvpipe__Subject *m, const struct report_subject *before,
-                         int64_t dt_ns, struct report_subject *s)
+                         int64_t now_ns, struct report_subject *s)
 {
     s->stream = xstrdup(m->stream);
     s->state = xstrdup(m->state);
@@ -141,7 +150,7 @@ static void fill_subject(const Kvpipe__Subject *m, const struct report_subject *
     for (size_t i = 0; i < m->n_values; i++) {
         s->numbers[i].name = xstrdup(m->values[i]->name);
         s->numbers[i].value = m->values[i]->value;
-        s->numbers[i].per_s = rate(number(before, m->values[i]->name), m->values[i]->value, dt_ns);
+        add_sample(&s->numbers[i], number(before, m->values[i]->name), now_ns);
     }
 }
 
@@ -162,7 +171,6 @@ static struct report_row *row_of(struct report_table *t, const char *instance)
 static void fill_row(struct report_row *row, const Kvpipe__Report *m, int64_t now_ns)
 {
     struct report_row old = *row;
-    int64_t dt_ns = old.pid == m->pid ? now_ns - old.heard_ns : 0;
     free(row->stage);
     free(row->version);
     row->stage = xstrdup(m->stage);
@@ -177,7 +185,7 @@ static void fill_row(struct report_row *row, const Kvpipe__Report *m, int64_t no
     for (size_t i = 0; i < m->n_subjects; i++)
         fill_subject(m->subjects[i],
                      old.pid == m->pid ? report_row_subject(&old, m->subjects[i]->stream) : NULL,
-                     dt_ns, &row->subjects[i]);
+                     now_ns, &row->subjects[i]);
     free_subjects(&old);
 }
 

@@ -11,10 +11,17 @@
 struct event_base;
 struct report_table;
 
+#define REPORT_RATE_SAMPLES 6
+
 struct report_number {
     char *name;
     double value;
-    double per_s; /* growth, smoothed over some seconds */
+    double per_s; /* growth over the last samples, at least 1 s apart */
+    struct {
+        double value;
+        int64_t at_ns;
+    } samples[REPORT_RATE_SAMPLES]; /* oldest first */
+    size_t nsamples;
 };
 
 struct report_subject {
