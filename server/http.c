@@ -115,6 +115,9 @@ static int on_header_field_complete(llhttp_t *p)
     struct http_conn *c = p->data;
     if (add_head(c, "", 1) < 0)
         return -1;
+    /* llhttp lets a space through; RFC 9112 section 5.1 does not. */
+    if (strpbrk((const char *)c->head.data + c->name_at[c->nheaders - 1], " \t"))
+        return -1;
     c->value_at[c->nheaders - 1] = (uint32_t)c->head.len;
     c->in_value = true;
     return 0;
@@ -306,6 +309,7 @@ static void begin_close(struct http_conn *c)
     }
     if (evbuffer_get_length(bufferevent_get_output(c->bev)))
         return;
+    notify_closed(c); /* the answer is out: its owner need not wait for the client to close */
     if (c->eof) {
         c->cut = true;
         return;
@@ -330,8 +334,11 @@ static void on_step(evutil_socket_t fd, short what, void *arg)
         } else {
             begin_close(c);
         }
-    } else if (c->eof && !c->request_done && !c->paused) {
-        c->cut = true;
+    } else if (c->eof && !c->request_done && !c->paused && !c->cut) {
+        if (c->in_exchange)
+            c->cut = true;
+        else
+            begin_close(c); /* the last answer may still be on its way out */
     }
     if (c->cut)
         http_conn_destroy(c);
@@ -354,8 +361,6 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
     /* A client may half-close after its request and still read the answer. */
     if ((what & BEV_EVENT_EOF) && !(what & BEV_EVENT_ERROR)) {
         c->eof = true;
-        if (c->closing)
-            c->cut = true;
     } else {
         if (what & BEV_EVENT_TIMEOUT)
             log_info("http.slow_reader", "peer=%s unsent_bytes=%zu", c->peer, http_unsent(&c->ex));
