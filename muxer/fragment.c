@@ -45,6 +45,7 @@ void fragment_adopt(struct fragment *f, int64_t start_ns)
     f->fresh = false;
     f->open = true;
     f->start_ns = start_ns;
+    f->alias_ns = 0;
     f->latest_tick = INT64_MIN;
     f->bytes = 0;
     f->skipping = false;
@@ -82,11 +83,12 @@ static struct fragment_place go_on(const struct fragment *f, const struct link_i
 
 struct fragment_place fragment_lead(struct fragment *f, const struct link_item *item)
 {
+    bool alias = f->open && f->alias_ns && item->fragment_ns == f->alias_ns;
     struct fragment_place p;
 
     if (!time_ok(f, item))
         return gap(LINK_GAP_TIMESTAMP);
-    if (fragment_is_start(f, item)) {
+    if (!alias && fragment_is_start(f, item)) {
         p = item->payload->len > FRAGMENT_LIMIT_BYTES ? gap(LINK_GAP_FRAGMENT_LIMIT)
                                                       : begin(f, item);
         if (p.what == FRAGMENT_GAP)
@@ -95,7 +97,7 @@ struct fragment_place fragment_lead(struct fragment *f, const struct link_item *
     }
     if (f->fresh && item->fragment_ns > 0 && item->fragment_ns <= FRAGMENT_TIME_MAX_NS)
         fragment_adopt(f, item->fragment_ns);
-    if (!f->open || (item->fragment_ns && item->fragment_ns != f->start_ns))
+    if (!f->open || (item->fragment_ns && !alias && item->fragment_ns != f->start_ns))
         return gap(LINK_GAP_NO_KEY_FRAME); /* the frame that starts its fragment never came */
     if (f->skipping)
         return gap(f->skip_reason);
@@ -122,11 +124,25 @@ struct fragment_place fragment_alone(struct fragment *f, const struct link_item 
     return begin(f, item);
 }
 
+struct fragment_place fragment_early(struct fragment *f, const struct link_item *item,
+                                     const struct link_item *start)
+{
+    struct fragment_place p;
+    if (!time_ok(f, item) || item->pts_ns >= start->pts_ns)
+        return gap(LINK_GAP_TIMESTAMP);
+    if (start->pts_ns - item->pts_ns >= FRAGMENT_SHORTEST_NS)
+        return gap(LINK_GAP_NO_KEY_FRAME);
+    p = begin(f, item);
+    p.alias_ns = start->fragment_ns ? start->fragment_ns : start->pts_ns;
+    return p;
+}
+
 void fragment_commit(struct fragment *f, const struct fragment_place *place, uint64_t bytes)
 {
     f->fresh = false;
     if (place->what == FRAGMENT_START) {
         fragment_adopt(f, place->start_ns);
+        f->alias_ns = place->alias_ns;
         f->latest_tick = place->tick;
     }
     if (place->tick > f->latest_tick)

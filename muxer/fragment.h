@@ -31,6 +31,7 @@ struct fragment {
     bool fresh; /* nothing is known yet: the log may have a fragment open that the first video frame
                    names */
     int64_t start_ns;
+    int64_t alias_ns; /* what upstream calls it when sound before its key frame began it; 0 none */
     int64_t latest_tick; /* of its frames that we put ourselves; INT64_MIN: none */
     uint64_t bytes;
     bool skipping; /* video of this fragment cannot go on: nothing of it until the next start */
@@ -41,6 +42,7 @@ struct fragment_place {
     enum { FRAGMENT_GAP, FRAGMENT_CONTINUE, FRAGMENT_START } what;
     enum link_gap_reason reason; /* FRAGMENT_GAP */
     int64_t start_ns;            /* of the frame's fragment */
+    int64_t alias_ns;            /* FRAGMENT_START: see struct fragment */
     int64_t previous_ns;         /* FRAGMENT_START: of the fragment before, 0 none known */
     int64_t tick;
     uint64_t timecode; /* of the cluster */
@@ -67,6 +69,10 @@ struct fragment_place fragment_beside(struct fragment *f, const struct link_item
 /* A frame of a track that goes on alone because video fell silent. With `start` it must begin a
  * fragment. */
 struct fragment_place fragment_alone(struct fragment *f, const struct link_item *item, bool start);
+/* A frame beside video shortly before `start`, the very first fragment of the stream: it begins
+ * that fragment. */
+struct fragment_place fragment_early(struct fragment *f, const struct link_item *item,
+                                     const struct link_item *start);
 void fragment_commit(struct fragment *f, const struct fragment_place *place, uint64_t bytes);
 /* The frame that was to be put could not be: what follows in its fragment depends on it. */
 void fragment_skip(struct fragment *f, enum link_gap_reason reason);

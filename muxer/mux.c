@@ -20,7 +20,7 @@
 struct start {
     uint8_t track;
     uint64_t seq;
-    int64_t fragment_ns;
+    int64_t fragment_ns, alias_ns;
     bool tagged, alone;
     struct segment *segment;
 };
@@ -48,6 +48,7 @@ struct mux {
     struct mux_track tracks[LINK_TRACKS_MAX];
     struct segment *segment; /* of the open fragment */
     bool alone;              /* the open fragment goes on without video */
+    bool pristine;           /* the log has nothing of this epoch */
     bool adopted; /* the open fragment was begun before this session, by whom is not known */
     enum tagged tagged;
     int64_t order_ns; /* dts of the last item put */
@@ -117,6 +118,7 @@ static void remember(struct mux *m, const struct link_item *item)
     *s = (struct start){.track = item->track,
                         .seq = item->seq,
                         .fragment_ns = item->pts_ns,
+                        .alias_ns = m->fragment.alias_ns,
                         .tagged = m->tagged == TAGS_WRITTEN,
                         .alone = m->alone,
                         .segment = segment_ref(m->segment)};
@@ -132,6 +134,7 @@ static void recall(struct mux *m, const struct link_positions *at)
             break; /* older than the ring is long */
         if (s->seq < at->next[s->track - 1]) {
             fragment_adopt(&m->fragment, s->fragment_ns);
+            m->fragment.alias_ns = s->alias_ns;
             m->tagged = s->tagged ? TAGS_WRITTEN : TAGS_PENDING;
             m->alone = s->alone;
             m->segment = segment_ref(s->segment);
@@ -182,6 +185,10 @@ void mux_begin(struct mux *m, uint64_t epoch, const struct link_track *tracks, u
         t->format = tracks[i].format ? link_format_ref(tracks[i].format) : NULL;
     }
     m->alone = m->adopted = false;
+    m->pristine = true;
+    for (unsigned i = 0; i < ntracks; i++)
+        m->pristine = m->pristine && at->next[tracks[i].track - 1] == 0;
+    m->fragment.fresh = !m->pristine;
     m->tagged = TAGS_UNKNOWN;
     m->order_ns = INT64_MIN;
     recall(m, at);
@@ -200,7 +207,7 @@ static bool leads(const struct mux *m, unsigned track)
 static int put(struct mux *m, struct link_item *item)
 {
     if (!item->gap) {
-        if (item->dts_ns <= m->order_ns)
+        if (item->dts_ns <= m->order_ns || item->dts_ns > FRAGMENT_TIME_MAX_NS)
             item->dts_ns = m->order_ns + 1;
         m->order_ns = item->dts_ns;
     }
@@ -318,11 +325,11 @@ static int describe(struct mux *m, const struct link_item *item, const char **wh
 
 /* A track counts for the fragment that starts at `start_ns` when its next frame surely lies in it:
  * no fragment is shorter than this. */
-static bool takes_part(struct mux *m, unsigned track, int64_t start_ns)
+static bool takes_part(struct mux *m, unsigned track, int64_t start_ns, bool early)
 {
     const struct link_item *head = interleave_head(&m->queue, track);
     const char *why = NULL;
-    if (!head || head->gap || leads(m, track) != !m->queue.lead)
+    if (!head || head->gap || (!early && m->queue.lead && leads(m, track)))
         return false;
     if (head->pts_ns < 0 || head->pts_ns >= start_ns + FRAGMENT_SHORTEST_NS)
         return false;
@@ -343,7 +350,8 @@ static int choose_segment(struct mux *m, const struct link_item *item,
     int r;
 
     for (unsigned i = 0; i < LINK_TRACKS_MAX; i++) {
-        if (m->queue.declared & (1u << i) & ~mask && takes_part(m, i + 1, item->pts_ns))
+        if (m->queue.declared & (1u << i) & ~mask &&
+            takes_part(m, i + 1, item->pts_ns, p->alias_ns != 0))
             mask |= (uint8_t)(1u << i);
         descs[i] = m->tracks[i].desc; /* borrowed */
     }
@@ -475,38 +483,37 @@ static int start_fragment(struct mux *m, struct link_item *item, const struct fr
 
 /* After a restart the first video frame tells which fragment the log has open, also for audio
  * before it. */
-static void adopt_from_lead(struct mux *m)
+static void adopt_from_lead(struct mux *m, const struct link_item *head)
 {
-    for (unsigned i = 0; i < LINK_TRACKS_MAX; i++) {
-        const struct link_item *head =
-            m->queue.lead & (1u << i) ? interleave_head(&m->queue, i + 1) : NULL;
-        if (!head || head->gap)
-            continue;
-        int64_t ns =
-            fragment_is_start(&m->fragment, head) ? head->previous_fragment_ns : head->fragment_ns;
-        if (ns > 0 && ns <= FRAGMENT_TIME_MAX_NS)
-            fragment_adopt(&m->fragment, ns);
-    }
+    int64_t ns =
+        fragment_is_start(&m->fragment, head) ? head->previous_fragment_ns : head->fragment_ns;
+    if (!head->gap && ns > 0 && ns <= FRAGMENT_TIME_MAX_NS)
+        fragment_adopt(&m->fragment, ns);
 }
 
-static bool lead_silent(const struct mux *m)
+static const struct link_item *lead_head(const struct mux *m)
 {
     for (unsigned i = 0; i < LINK_TRACKS_MAX; i++)
-        if (m->queue.lead & (1u << i) && interleave_head(&m->queue, i + 1))
-            return false;
-    return true;
+        if (m->queue.lead & (1u << i))
+            return interleave_head(&m->queue, i + 1);
+    return NULL;
 }
 
 static struct fragment_place place_beside(struct mux *m, const struct link_item *item, bool *alone)
 {
+    const struct link_item *head = lead_head(m);
+    bool silent = !head;
     struct fragment_place p;
-    bool silent = lead_silent(m);
 
     if (m->fragment.fresh && !silent)
-        adopt_from_lead(m);
+        adopt_from_lead(m, head);
     *alone = m->alone;
     if (m->alone)
         return fragment_alone(&m->fragment, item, false);
+    /* Most files begin with a little sound. Only where nothing can be in the log yet: later such a
+     * fragment might begin before the end of the one before. */
+    if (m->pristine && !m->fragment.open && !silent && fragment_is_start(&m->fragment, head))
+        return fragment_early(&m->fragment, item, head);
     p = fragment_beside(&m->fragment, item);
     /* Video has fallen silent and its last fragment is full, or there is none: go on without it. */
     if (silent && p.what == FRAGMENT_GAP && p.reason != LINK_GAP_TIMESTAMP) {

@@ -234,12 +234,12 @@ struct parsed {
         } tracks[3];
         uint8_t uid[16];
         uint64_t scale_ns;
-    } header[16];
+    } header[256];
     struct parsed_block blocks[OUT_MAX];
     struct {
         unsigned segment, after_cluster, n;
         char first[64];
-    } tags[256];
+    } tags[OUT_MAX];
 };
 
 static struct parsed parsed;

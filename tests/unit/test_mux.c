@@ -49,7 +49,7 @@ START_TEST(one_item_out_for_one_in_with_its_number)
 {
     uint64_t next[2] = {0};
     harness_begin(3);
-    audio(-40); /* becomes a gap */
+    audio(-1000); /* becomes a gap */
     both(0, -1, 200);
     flush();
     for (unsigned i = 0; i < h.n; i++) {
@@ -445,14 +445,36 @@ START_TEST(every_declared_track_is_in_every_fragment)
 }
 END_TEST
 
-START_TEST(audio_before_the_first_fragment_is_a_gap)
+START_TEST(audio_before_the_first_key_frame_begins_the_first_fragment)
 {
     harness_begin(3);
+    audio(-40);
     audio(-20);
-    both(0, -1, 100);
+    both(0, -1, 1000);
+    both(1000, 0, 100);
     flush();
-    ck_assert_uint_eq(gaps(LINK_GAP_NO_KEY_FRAME), 1);
-    ck_assert_uint_eq(h.n, h.next[0] + h.next[1]);
+    ck_assert_uint_eq(mux_stats(h.mux)->dropped, 0);
+    ck_assert(is_start(&h.out[0]));
+    ck_fragment(AUDIO, -20, -40);
+    ck_fragment(VIDEO, 0, -40);
+    ck_fragment(VIDEO, 960, -40);
+    ck_fragment(VIDEO, 1000, 1000);
+    parse_log();
+    ck_assert_uint_eq(parsed.segments, 1);
+    ck_assert_uint_eq(parsed.clusters, 2);
+    ck_assert_uint_eq(parsed.header[0].ntracks, 2);
+}
+END_TEST
+
+START_TEST(audio_long_before_the_first_key_frame_is_a_gap)
+{
+    harness_begin(3);
+    for (int64_t t = -2000; t < 0; t += 20)
+        audio(t);
+    both(0, -1, 1000);
+    flush();
+    ck_assert_uint_eq(gaps(LINK_GAP_NO_KEY_FRAME), 51);
+    ck_fragment(VIDEO, 0, -980);
 }
 END_TEST
 
@@ -596,7 +618,8 @@ int main(void)
     tcase_add_test(tc, audio_that_falls_silent_leaves_at_the_next_fragment);
     tcase_add_test(tc, track_with_a_hole_is_not_declared);
     tcase_add_test(tc, every_declared_track_is_in_every_fragment);
-    tcase_add_test(tc, audio_before_the_first_fragment_is_a_gap);
+    tcase_add_test(tc, audio_before_the_first_key_frame_begins_the_first_fragment);
+    tcase_add_test(tc, audio_long_before_the_first_key_frame_is_a_gap);
     tcase_add_test(tc, audio_goes_on_alone_when_video_is_silent_past_the_limit);
     tcase_add_test(tc, video_comes_back_with_a_key_frame_in_a_segment_of_both);
     tcase_add_test(tc, audio_only_stream_goes_by_upstream_marks);

@@ -176,9 +176,28 @@ START_TEST(new_epoch_forgets_the_fragments_before)
     video(600, 600, -1);
     audio(601);
     flush();
-    ck_assert_uint_eq(gaps(LINK_GAP_NO_KEY_FRAME), 1);
+    ck_fragment(AUDIO, 500, 500);
+    ck_assert_int_eq(out_at(AUDIO, 500)->previous_fragment_ns, 0);
     parse_log();
     ck_assert_uint_eq(parsed.segments, 2); /* the SegmentUID tells epochs apart */
+}
+END_TEST
+
+START_TEST(fragment_that_audio_began_is_remembered_over_sessions)
+{
+    harness_begin(3);
+    audio(-20);
+    video(0, 0, -1);
+    audio(1);
+    video(40, 0, -1);
+    h.next[1] = 1; /* in the log: audio -20 and video 0 */
+    h.next[0] = 1;
+    harness_begin(3);
+    video(40, 0, -1);
+    audio(41);
+    flush();
+    ck_fragment(VIDEO, 40, -20);
+    ck_fragment(AUDIO, 41, -20);
 }
 END_TEST
 
@@ -232,6 +251,7 @@ int main(void)
     tcase_add_test(tc, audio_before_a_start_with_unknown_previous_is_a_gap);
     tcase_add_test(tc, previous_fragment_is_remembered_over_sessions);
     tcase_add_test(tc, new_epoch_forgets_the_fragments_before);
+    tcase_add_test(tc, fragment_that_audio_began_is_remembered_over_sessions);
     tcase_add_test(tc, annexb_without_known_sets_goes_on_in_the_middle);
     tcase_add_test(tc, audio_alone_starts_a_fragment_after_a_restart);
     tcase_add_test(tc, dropped_session_puts_nothing_more);
