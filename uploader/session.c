@@ -463,7 +463,7 @@ void session_tick(struct session *s)
         return;
     if (s->ending && now - s->ending_ns > ENDING_NS)
         fail(s, &stale, "PutMedia: no end of the answer");
-    else if (!s->ending && s->sent_bytes > s->sent_at_ack &&
+    else if ((s->ending || s->sent_bytes > s->sent_at_ack) &&
              now - s->last_ack_ns > (int64_t)s->conf->staleness_s * NS_PER_S)
         fail(s, &stale, "PutMedia: no ack");
     else if (!s->ending && at_boundary(s) && now - s->fresh_ns > LINGER_NS &&
