@@ -1,5 +1,5 @@
 /* Finds what can be played of a stream.
- * Relies on the layout DIR/STREAM/NAME.mkv of archive and spool.
+ * Relies on the layouts of spool and archive; SQLite, read only.
  * Leaves playing it to ffplay. */
 #include "cli/archive.h"
 
@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#include <sqlite3.h>
 
 #include "common/mem.h"
 
@@ -52,11 +54,36 @@ static void look(const char *dir, int depth, struct newest *best)
         closedir(d);
 }
 
-char *archive_newest(const char *dir, const char *stream)
+char *archive_newest(const char *dir)
 {
     struct newest best = {0};
-    char *path = xasprintf("%s/%s", dir, stream);
-    look(path, 1, &best);
-    free(path);
+    look(dir, 1, &best);
     return best.path;
+}
+
+/* A code names one directory: nothing that leads elsewhere. */
+static bool is_code(const char *code)
+{
+    return code && *code && *code != '.' && !strchr(code, '/');
+}
+
+char *archive_stream_dir(const char *archive, const char *stream)
+{
+    char *index = xasprintf("%s/index.sqlite", archive), *dir = NULL;
+    sqlite3 *db = NULL;
+    sqlite3_stmt *st = NULL;
+    if (sqlite3_open_v2(index, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK) {
+        sqlite3_busy_timeout(db, 200);
+        if (sqlite3_prepare_v2(db, "SELECT code FROM streams WHERE name = ?1", -1, &st, NULL) ==
+                SQLITE_OK &&
+            sqlite3_bind_text(st, 1, stream, -1, SQLITE_STATIC) == SQLITE_OK &&
+            sqlite3_step(st) == SQLITE_ROW) {
+            const char *code = (const char *)sqlite3_column_text(st, 0);
+            dir = is_code(code) ? xasprintf("%s/%s", archive, code) : NULL;
+        }
+    }
+    sqlite3_finalize(st);
+    sqlite3_close(db);
+    free(index);
+    return dir;
 }

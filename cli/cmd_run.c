@@ -138,6 +138,16 @@ static char *quoted(const char *path)
     return out;
 }
 
+/* The newest file of a stream in the archive, else (another endpoint) in the spool. */
+static char *playable(const struct conf *conf, const char *stream)
+{
+    char *dir = conf->server.enabled ? archive_stream_dir(conf->server.data, stream)
+                                     : xasprintf("%s/%s", conf->spool.dir, stream);
+    char *path = dir ? archive_newest(dir) : NULL;
+    free(dir);
+    return path;
+}
+
 static void show_play(struct run *r, const json_t *streams)
 {
     const json_t *s;
@@ -148,9 +158,7 @@ static void show_play(struct run *r, const json_t *streams)
             view_number(s, "fragments_persisted") < 1)
             continue;
         const char *name = r->conf->streams[i].name;
-        char *path = r->conf->server.enabled ? archive_newest(r->conf->server.data, name) : NULL;
-        if (!path)
-            path = archive_newest(r->conf->spool.dir, name);
+        char *path = playable(r->conf, name);
         if (!path)
             continue;
         char *word = quoted(path);
