@@ -50,9 +50,9 @@ static bool steady(const struct anchor_track *t, int64_t dts)
                                            dts <= t->last_dts_ns + ANCHOR_JUMP_NS);
 }
 
-static void anchor_at(struct anchor *a, int64_t run_ns, int64_t at_ns)
+static void anchor_at(struct anchor *a, int64_t run_ns, int64_t at_ns, int64_t lead_ns)
 {
-    int64_t least = anchor_last(a) + a->tick_ns;
+    int64_t least = anchor_last(a) + a->tick_ns + lead_ns;
 
     a->base_ns = (at_ns > least ? at_ns : least) - run_ns;
     a->set = true;
@@ -61,13 +61,14 @@ static void anchor_at(struct anchor *a, int64_t run_ns, int64_t at_ns)
 static void jump(struct anchor *a, struct anchor_track *t, int64_t run_ns, int64_t wall_ns)
 {
     a->jumps++;
-    anchor_at(a, run_ns, a->wall ? wall_ns : t->last_dts_ns + t->last_step_ns);
+    anchor_at(a, run_ns, a->wall ? wall_ns : t->last_dts_ns + t->last_step_ns, 0);
 }
 
 static void choose_base(struct anchor *a, struct anchor_track *t, int64_t run_ns, int64_t wall_ns)
 {
     if (!a->set)
-        anchor_at(a, run_ns, a->carry_on ? end_of_all(a) : wall_ns);
+        anchor_at(a, run_ns, a->carry_on ? end_of_all(a) : wall_ns,
+                  a->carry_on ? 0 : ANCHOR_LEAD_NS);
     if (!t->set) {
         t->base_ns = a->base_ns;
         t->set = true;

@@ -11,6 +11,8 @@
 #define ANCHOR_JUMP_NS INT64_C(10000000000) /* a hole that is longer is a jump of the source's clock */
 #define ANCHOR_BACK_NS INT64_C(500000000)   /* a step back that is longer is one, too */
 
+#define ANCHOR_LEAD_NS INT64_C(500000000) /* room below a new anchor for tracks that begin earlier */
+
 struct anchor_track {
     int64_t base_ns;     /* added to running time; own, because tracks come to a jump one by one */
     int64_t last_dts_ns; /* INT64_MIN before the first */

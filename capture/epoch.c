@@ -110,7 +110,8 @@ static int replace(const char *dir, const char *stream, uint64_t value, bool dur
     return rc;
 }
 
-int epoch_next(const char *dir, const char *stream, int64_t wall_ms, uint64_t *epoch)
+int epoch_next(const char *dir, const char *stream, int64_t wall_ms, uint64_t *epoch,
+               uint64_t *reached_ms)
 {
     char *path = path_of(dir, stream, "");
     uint64_t stored, next = wall_ms > 0 ? (uint64_t)wall_ms : 1;
@@ -124,8 +125,10 @@ int epoch_next(const char *dir, const char *stream, int64_t wall_ms, uint64_t *e
     if (next <= stored)
         next = stored + 1;
     rc = replace(dir, stream, next, true);
-    if (!rc)
+    if (!rc) {
         *epoch = next;
+        *reached_ms = stored;
+    }
     return rc;
 }
 

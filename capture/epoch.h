@@ -9,8 +9,10 @@
 /* Reads the file (absent counts as 0), chooses max(wall_ms, stored + 1), writes it and syncs file
  * and directory before it returns. Makes `dir` (and its parents) when absent. Blocks on the disk;
  * for the start of a process. A damaged file is -EBADMSG: guessing could give an old epoch.
- * Returns 0 or a negative errno. */
-int epoch_next(const char *dir, const char *stream, int64_t wall_ms, uint64_t *epoch);
+ * *reached_ms is what was stored: all times given out so far are below it. Returns 0 or a negative
+ * errno. */
+int epoch_next(const char *dir, const char *stream, int64_t wall_ms, uint64_t *epoch,
+               uint64_t *reached_ms);
 /* Notes that `epoch` is in use or that times up to it were given out, without a sync: the next start
  * will then be above. Never lowers what is stored by this process. */
 int epoch_note(const char *dir, const char *stream, uint64_t epoch);

@@ -23,7 +23,7 @@ static int build(const struct conf_stream *conf, GstElement *pipeline, struct pu
     }
     gst_object_unref(factory);
     snprintf(line, sizeof line,
-             "libcamerasrc name=camera ! video/x-raw,width=%u,height=%u,framerate=%u/1", c->width,
+             "libcamerasrc name=camera ! capsfilter caps=video/x-raw,width=%u,height=%u,framerate=%u/1", c->width,
              c->height, c->rate);
     rc = source_add_line(pipeline, pull, line, true, why);
     if (rc)

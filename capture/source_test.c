@@ -59,7 +59,7 @@ static int build(const struct conf_stream *conf, GstElement *pipeline, struct pu
 
     snprintf(line, sizeof line,
              "videotestsrc name=pattern pattern=smpte75 horizontal-speed=2 num-buffers=%lld ! "
-             "video/x-raw,format=I420,width=%u,height=%u,framerate=%u/1",
+             "capsfilter caps=video/x-raw,format=I420,width=%u,height=%u,framerate=%u/1",
              c->frames ? (long long)c->frames : -1LL, c->width, c->height, c->rate);
     rc = source_add_line(pipeline, pull, line, false, why);
     if (rc)
@@ -69,7 +69,7 @@ static int build(const struct conf_stream *conf, GstElement *pipeline, struct pu
         snprintf(line, sizeof line,
                  "audiotestsrc wave=sine freq=440 volume=0.3 samplesperbuffer=1024 "
                  "num-buffers=%lld ! "
-                 "audio/x-raw,format=S16LE,layout=interleaved,rate=%u,channels=2",
+                 "capsfilter caps=audio/x-raw,format=S16LE,layout=interleaved,rate=%u,channels=2",
                  audio_blocks(c), AUDIO_RATE);
         rc = source_add_line(pipeline, pull, line, false, why);
     }

@@ -42,7 +42,7 @@ struct stream {
     struct capture *capture;
     const struct conf_stream *conf;
     const struct source_ops *ops;
-    uint64_t epoch, noted;
+    uint64_t epoch, reached_ms, noted;
     enum phase phase;
 
     struct connection *connection;
@@ -67,7 +67,7 @@ struct stream {
     int64_t began_mono_ns, retry_mono_ns, note_mono_ns, ready_mono_ns;
     uint64_t taken; /* frames in this connection */
     uint64_t frames_in, frames_out, bytes_out, reconnects;
-    bool ever_connected;
+    bool ever_connected, lost;
     const struct pull_item *current; /* while track_take() runs */
 };
 
@@ -522,6 +522,7 @@ static void lost_connection(struct stream *s, const char *cause, const char *wha
     anchor_connect(&s->anchor, false);
     s->pace_set = false;
     s->reconnects += s->phase == RUNNING;
+    s->lost = true;
     s->phase = WAITING;
     s->retry_mono_ns = clock_mono_ns() + wait;
     log_warn("capture.source.lost", "stream=%s source=%s cause=\"%s\" what_to_do=\"%s\" retry_ms=%lld",
@@ -569,8 +570,9 @@ static void source_broke(struct stream *s, const struct pull_state *st)
 static void went_live(struct stream *s, const struct pull_state *st)
 {
     s->phase = RUNNING;
-    if (s->ever_connected)
+    if (s->lost)
         log_info("capture.source.back", "stream=%s source=%s", s->conf->name, s->ops->name);
+    s->lost = false;
     s->ever_connected = true;
     say(s, "live", st->refused);
 }
@@ -623,7 +625,8 @@ static bool is_paced(const struct conf_source *c)
 
 static int take_epoch(struct stream *s)
 {
-    int rc = epoch_next(s->capture->epoch_dir, s->conf->name, clock_wall_ns() / NS_PER_MS, &s->epoch);
+    int rc = epoch_next(s->capture->epoch_dir, s->conf->name, clock_wall_ns() / NS_PER_MS, &s->epoch,
+                        &s->reached_ms);
 
     if (rc)
         log_error("capture.epoch", "stream=%s file=%s/%s.epoch error=\"%s\" what_to_do=\"make the "
@@ -650,7 +653,7 @@ int stream_create(struct capture *c, const struct conf_stream *conf, struct stre
         return rc;
     }
     s->paced = is_paced(&conf->source);
-    anchor_init(&s->anchor, ((int64_t)s->epoch - 1) * NS_PER_MS, NS_PER_MS,
+    anchor_init(&s->anchor, (int64_t)s->reached_ms * NS_PER_MS, NS_PER_MS,
                 s->ops && s->ops->liveness == SOURCE_LIVE);
     *out = s;
     if (s->ops)
