@@ -162,7 +162,7 @@ static void show_play(struct run *r, const json_t *streams)
         if (!path)
             continue;
         char *word = quoted(path);
-        live_say(&r->live, "play      ffplay %s", word);
+        live_say(&r->live, "play      ffplay %s   # %s", word, name);
         r->played[i] = true;
         r->play_lines++;
         free(word);

@@ -1,0 +1,49 @@
+/* Which Host headers the status server takes: no web page may reach it by a name of its own.
+ * Relies on Check.
+ * Leaves requests to the pipeline tests. */
+#include <check.h>
+
+#include "monitor/status_http.h"
+
+static const struct {
+    const char *header, *listen;
+    bool allowed;
+} hosts[] = {
+    {"127.0.0.1:8481", "127.0.0.1:8481", true},
+    {"127.0.0.1", "127.0.0.1:8481", true},
+    {"localhost:8481", "127.0.0.1:8481", true},
+    {"LOCALHOST", "127.0.0.1:8481", true},
+    {"[::1]:8481", "127.0.0.1:8481", true},
+    {"[::1]", "127.0.0.1:8481", true},
+    {"10.0.0.7:8481", "0.0.0.0:8481", true},
+    {"gateway:8481", "gateway:8481", true},
+    {"gateway:8481", "127.0.0.1:8481", false},
+    {"evil.example", "127.0.0.1:8481", false},
+    {"evil.example:8481", "0.0.0.0:8481", false},
+    {"127.0.0.1.evil.example", "127.0.0.1:8481", false},
+    {"localhost.evil.example:80", "127.0.0.1:8481", false},
+    {"", "127.0.0.1:8481", false},
+    {"[]", "127.0.0.1:8481", false},
+    {NULL, "127.0.0.1:8481", false},
+};
+
+START_TEST(only_addresses_localhost_and_the_own_name_are_served)
+{
+    ck_assert_msg(status_http_host_allowed(hosts[_i].header, hosts[_i].listen) == hosts[_i].allowed,
+                  "'%s' at %s", hosts[_i].header ? hosts[_i].header : "(none)", hosts[_i].listen);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("status_http");
+    TCase *t = tcase_create("status_http");
+    tcase_add_loop_test(t, only_addresses_localhost_and_the_own_name_are_served, 0,
+                        sizeof hosts / sizeof *hosts);
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}
