@@ -46,8 +46,8 @@ static int64_t end_of_all(const struct anchor *a)
 /* Whether `dts` follows the track's last one as the next frame of a steady source would. */
 static bool steady(const struct anchor_track *t, int64_t dts)
 {
-    return t->last_dts_ns == INT64_MIN || (dts >= t->last_dts_ns - ANCHOR_BACK_NS &&
-                                           dts <= t->last_dts_ns + ANCHOR_JUMP_NS);
+    return t->last_dts_ns == INT64_MIN ||
+           (dts >= t->last_dts_ns - ANCHOR_BACK_NS && dts <= t->last_dts_ns + ANCHOR_JUMP_NS);
 }
 
 static void anchor_at(struct anchor *a, int64_t run_ns, int64_t at_ns, int64_t lead_ns)

@@ -8,10 +8,12 @@
 #include <stdint.h>
 
 #define ANCHOR_TRACKS_MAX 3
-#define ANCHOR_JUMP_NS INT64_C(10000000000) /* a hole that is longer is a jump of the source's clock */
-#define ANCHOR_BACK_NS INT64_C(500000000)   /* a step back that is longer is one, too */
+#define ANCHOR_JUMP_NS                                                                             \
+    INT64_C(10000000000) /* a hole that is longer is a jump of the source's clock */
+#define ANCHOR_BACK_NS INT64_C(500000000) /* a step back that is longer is one, too */
 
-#define ANCHOR_LEAD_NS INT64_C(500000000) /* room below a new anchor for tracks that begin earlier */
+#define ANCHOR_LEAD_NS                                                                             \
+    INT64_C(500000000) /* room below a new anchor for tracks that begin earlier */
 
 struct anchor_track {
     int64_t base_ns;     /* added to running time; own, because tracks come to a jump one by one */
@@ -31,7 +33,8 @@ struct anchor {
 };
 
 /* floor_ns: no time stamp will be at or below it. tick_ns: the least distance of two decode times
- * of a track. wall: jumps return to the wall clock (live sources); else time goes on where it was. */
+ * of a track. wall: jumps return to the wall clock (live sources); else time goes on where it was.
+ */
 void anchor_init(struct anchor *a, int64_t floor_ns, int64_t tick_ns, bool wall);
 /* A new connection: the next frame anchors anew, at the wall clock but after all that was. With
  * carry_on it goes on where the tracks ended (a file that begins again). */

@@ -13,9 +13,12 @@
 #define RAW_VIDEO_FRAMES 8u
 #define AUDIO_FRAMES 300u
 
-/* A parser splits a byte stream into access units; asked for this form, it changes no byte of it. */
-#define H264_PARSE "h264parse config-interval=0 ! video/x-h264,stream-format=byte-stream,alignment=au"
-#define H265_PARSE "h265parse config-interval=0 ! video/x-h265,stream-format=byte-stream,alignment=au"
+/* A parser splits a byte stream into access units; asked for this form, it changes no byte of it.
+ */
+#define H264_PARSE                                                                                 \
+    "h264parse config-interval=0 ! video/x-h264,stream-format=byte-stream,alignment=au"
+#define H265_PARSE                                                                                 \
+    "h265parse config-interval=0 ! video/x-h265,stream-format=byte-stream,alignment=au"
 #define AAC_PARSE "aacparse ! audio/mpeg,framed=true,stream-format={raw,adts}"
 #define RAW_VIDEO "videoconvert ! video/x-raw,format={I420,NV12}"
 #define RAW_AUDIO                                                                                  \
@@ -79,8 +82,8 @@ static bool choose(const GstStructure *s, struct recipe *r)
         *r = (struct recipe){PULL_VIDEO, RAW_VIDEO_FRAMES, RAW_VIDEO};
     else if (strcmp(name, "audio/x-raw") == 0)
         *r = (struct recipe){PULL_AUDIO, AUDIO_FRAMES, RAW_AUDIO};
-    else if (strcmp(name, "audio/mpeg") == 0 &&
-             gst_structure_get_int(s, "mpegversion", &version) && version != 1)
+    else if (strcmp(name, "audio/mpeg") == 0 && gst_structure_get_int(s, "mpegversion", &version) &&
+             version != 1)
         *r = (struct recipe){PULL_AUDIO, AUDIO_FRAMES,
                              gst_structure_has_field(s, "codec_data") ? "" : AAC_PARSE};
     else
@@ -154,7 +157,8 @@ static int attach_end(GstElement *bin, const struct recipe *r, struct pull *pull
     return rc;
 }
 
-static void join(GstBin *pipeline, GstPad *pad, const struct recipe *r, struct pull *pull, bool copy)
+static void join(GstBin *pipeline, GstPad *pad, const struct recipe *r, struct pull *pull,
+                 bool copy)
 {
     GError *error = NULL;
     GstElement *bin = make_bin(r, &error);

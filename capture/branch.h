@@ -10,8 +10,8 @@
 
 #include "capture/pull.h"
 
-/* Joins a pad to the pull. Its caps (current, or what it can have) choose the elements; a track that
- * is not supported is refused by name and gets a sink that throws it away. `copy` as in
+/* Joins a pad to the pull. Its caps (current, or what it can have) choose the elements; a track
+ * that is not supported is refused by name and gets a sink that throws it away. `copy` as in
  * pull_attach(). May be called from a pad-added handler, in any thread. */
 void branch_join(GstBin *pipeline, GstPad *pad, struct pull *pull, bool copy);
 /* Joins the pads of a source that come and go: its pad-added and no-more-pads signals. */

@@ -42,8 +42,9 @@ static void start(GstElement *pipeline, gpointer arg)
     paused = gst_element_set_state(pipeline, GST_STATE_PAUSED);
     if (c->ops->liveness == SOURCE_ASK)
         pull_set_live(c->pull, paused == GST_STATE_CHANGE_NO_PREROLL);
-    playing = paused == GST_STATE_CHANGE_FAILURE ? paused
-                                                 : gst_element_set_state(pipeline, GST_STATE_PLAYING);
+    playing = paused == GST_STATE_CHANGE_FAILURE
+                  ? paused
+                  : gst_element_set_state(pipeline, GST_STATE_PLAYING);
     if (playing == GST_STATE_CHANGE_FAILURE)
         pull_fail(c->pull, "the source does not start", c->ops->advice);
     atomic_store(&c->started, true);

@@ -14,7 +14,8 @@
 
 #include "common/mem.h"
 
-/* Stream names are letters, digits, '_', '.', '-' by the config's check; '/' would leave the folder. */
+/* Stream names are letters, digits, '_', '.', '-' by the config's check; '/' would leave the
+ * folder. */
 static char *path_of(const char *dir, const char *stream, const char *suffix)
 {
     char *path = xasprintf("%s/%s.epoch%s", dir, stream, suffix);

@@ -13,8 +13,8 @@
  * errno. */
 int epoch_next(const char *dir, const char *stream, int64_t wall_ms, uint64_t *epoch,
                uint64_t *reached_ms);
-/* Notes that `epoch` is in use or that times up to it were given out, without a sync: the next start
- * will then be above. Never lowers what is stored by this process. */
+/* Notes that `epoch` is in use or that times up to it were given out, without a sync: the next
+ * start will then be above. Never lowers what is stored by this process. */
 int epoch_note(const char *dir, const char *stream, uint64_t epoch);
 
 #endif

@@ -28,7 +28,7 @@ struct pull_track {
     unsigned frames;
     size_t bytes;
     uint64_t lost;
-    GstCaps *caps;      /* streaming thread only, like the next */
+    GstCaps *caps; /* streaming thread only, like the next */
     GstSegment segment;
 };
 
@@ -38,7 +38,7 @@ struct pull {
     int fd;
     pthread_mutex_t lock;
     pthread_cond_t room;
-    bool closed;
+    bool closed, ignore_segments;
     struct pull_state state;
     struct pull_track track[PULL_TRACKS_MAX];
 };
@@ -135,14 +135,15 @@ static void wake(struct pull *p)
 
 /* ---- GStreamer's side ---- */
 
-static int64_t running_ns(const GstSegment *segment, GstClockTime t)
+static int64_t running_ns(const struct pull_track *track, GstClockTime t)
 {
+    const GstSegment *segment = &track->segment;
     guint64 value;
     int sign;
 
     if (!GST_CLOCK_TIME_IS_VALID(t))
         return PULL_NONE;
-    if (segment->format != GST_FORMAT_TIME)
+    if (segment->format != GST_FORMAT_TIME || track->pull->ignore_segments)
         return (int64_t)(t & INT64_MAX);
     sign = gst_segment_to_running_time_full(segment, GST_FORMAT_TIME, t, &value);
     if (!sign || value > INT64_MAX / 4)
@@ -156,8 +157,8 @@ static struct pull_item *make_item(struct pull_track *t, GstBuffer *buffer)
 
     item->buffer = t->copy ? gst_buffer_copy_deep(buffer) : gst_buffer_ref(buffer);
     item->caps = t->caps ? gst_caps_ref(t->caps) : NULL;
-    item->pts_ns = running_ns(&t->segment, GST_BUFFER_PTS(buffer));
-    item->dts_ns = running_ns(&t->segment, GST_BUFFER_DTS(buffer));
+    item->pts_ns = running_ns(t, GST_BUFFER_PTS(buffer));
+    item->dts_ns = running_ns(t, GST_BUFFER_DTS(buffer));
     if (GST_BUFFER_DURATION_IS_VALID(buffer) &&
         GST_BUFFER_DURATION(buffer) < (GstClockTime)(3600 * NS_PER_S))
         item->duration_ns = (int64_t)GST_BUFFER_DURATION(buffer);
@@ -288,7 +289,7 @@ void pull_refuse(struct pull *p, const char *name, const char *why)
     log_warn("capture.track.refused", "stream=%s track=%s cause=\"%s\"", p->stream, name, why);
     pthread_mutex_lock(&p->lock);
     if (!p->state.refused[0])
-        snprintf(p->state.refused, sizeof p->state.refused, "track %.60s left out: %.180s", name,
+        snprintf(p->state.refused, sizeof p->state.refused, "track %.60s left out: %.170s", name,
                  why);
     pthread_mutex_unlock(&p->lock);
 }
@@ -322,6 +323,11 @@ void pull_set_live(struct pull *p, bool live)
     pthread_cond_broadcast(&p->room);
     pthread_mutex_unlock(&p->lock);
     wake(p);
+}
+
+void pull_ignore_segments(struct pull *p)
+{
+    p->ignore_segments = true;
 }
 
 static const char *advice_for(const struct pull *p, const GError *e)

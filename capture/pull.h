@@ -57,6 +57,8 @@ void pull_complete(struct pull *p);
 void pull_fail(struct pull *p, const char *cause, const char *what_to_do);
 /* A full queue drops the newest (live), or makes the source wait (the default). */
 void pull_set_live(struct pull *p, bool live);
+/* Takes time stamps as they are, without the segments around them. Before any data flows. */
+void pull_ignore_segments(struct pull *p);
 /* Takes errors off the pipeline's bus. Call before it starts. */
 void pull_watch_bus(struct pull *p, GstElement *pipeline, const char *advice);
 

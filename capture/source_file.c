@@ -1,6 +1,6 @@
-/* Files: MP4, MOV, Matroska, MPEG transport stream. Demuxers alone: no parser touches what is whole.
- * Relies on typefind and GStreamer's demuxers, which may read ahead; stream.c paces.
- * Leaves looping to stream.c: a pass is a connection. */
+/* Files: MP4, MOV, Matroska, MPEG transport stream. Demuxers alone: no parser touches what is
+ * whole. Relies on typefind and GStreamer's demuxers, which may read ahead; stream.c paces. Leaves
+ * looping to stream.c: a pass is a connection. */
 #include "capture/source.h"
 
 #include <errno.h>
@@ -78,9 +78,9 @@ static const char *demuxer_for(const GstCaps *caps)
     static const struct {
         const char *media, *element;
     } known[] = {
-        {"video/quicktime", "qtdemux"},    {"audio/x-m4a", "qtdemux"},
-        {"application/x-3gp", "qtdemux"},  {"video/x-matroska", "matroskademux"},
-        {"video/webm", "matroskademux"},   {"audio/x-matroska", "matroskademux"},
+        {"video/quicktime", "qtdemux"},   {"audio/x-m4a", "qtdemux"},
+        {"application/x-3gp", "qtdemux"}, {"video/x-matroska", "matroskademux"},
+        {"video/webm", "matroskademux"},  {"audio/x-matroska", "matroskademux"},
         {"video/mpegts", "tsdemux"},
     };
     const char *name = gst_structure_get_name(gst_caps_get_structure(caps, 0));
@@ -107,6 +107,9 @@ static void on_type(GstElement *typefind, guint probability, GstCaps *caps, gpoi
     } else if (!(demuxer = source_add_element(pipeline, factory, cause))) {
         pull_fail(pull, cause, "");
     } else {
+        if (strcmp(factory, "matroskademux") ==
+            0) /* its segments begin anew per track, in passing */
+            pull_ignore_segments(pull);
         branch_join_dynamic(demuxer, pull, false);
         if (!gst_element_link(typefind, demuxer) || !gst_element_sync_state_with_parent(demuxer))
             pull_fail(pull, cause, "the demuxer does not start; check the file");
@@ -151,8 +154,8 @@ static int build(const struct conf_stream *conf, GstElement *pipeline, struct pu
         return -ENOENT;
     g_object_set(file, "location", conf->source.path, NULL);
     pad = gst_element_get_static_pad(file, "src");
-    gst_pad_add_probe(pad, GST_PAD_PROBE_TYPE_PULL | GST_PAD_PROBE_TYPE_PUSH |
-                               GST_PAD_PROBE_TYPE_BUFFER,
+    gst_pad_add_probe(pad,
+                      GST_PAD_PROBE_TYPE_PULL | GST_PAD_PROBE_TYPE_PUSH | GST_PAD_PROBE_TYPE_BUFFER,
                       on_read, NULL, NULL);
     gst_object_unref(pad);
     gst_element_link(file, typefind);

@@ -1,6 +1,7 @@
 /* Any GStreamer launch line whose appsinks are named video, audio and data.
  * Relies on gst_parse_launch. The appsinks mark places: data is taken in front of them.
- * Leaves conversion to the line: coded tracks pass as they are, raw ones must be I420/NV12, S16LE/F32LE. */
+ * Leaves conversion to the line: coded tracks pass as they are, raw ones must be I420/NV12,
+ * S16LE/F32LE. */
 #include "capture/source.h"
 
 #include <errno.h>
@@ -70,9 +71,8 @@ static int attach_all(GstBin *bin, struct pull *pull, char *why)
 static int build(const struct conf_stream *conf, GstElement *pipeline, struct pull *pull, char *why)
 {
     GError *error = NULL;
-    GstElement *line =
-        gst_parse_launch_full(conf->source.line, NULL,
-                              GST_PARSE_FLAG_FATAL_ERRORS | GST_PARSE_FLAG_PLACE_IN_BIN, &error);
+    GstElement *line = gst_parse_launch_full(
+        conf->source.line, NULL, GST_PARSE_FLAG_FATAL_ERRORS | GST_PARSE_FLAG_PLACE_IN_BIN, &error);
     int rc;
 
     if (!line || error) {

@@ -22,9 +22,10 @@ static int build(const struct conf_stream *conf, GstElement *pipeline, struct pu
         return -ENOENT;
     }
     gst_object_unref(factory);
-    snprintf(line, sizeof line,
-             "libcamerasrc name=camera ! capsfilter caps=video/x-raw,width=%u,height=%u,framerate=%u/1", c->width,
-             c->height, c->rate);
+    snprintf(
+        line, sizeof line,
+        "libcamerasrc name=camera ! capsfilter caps=video/x-raw,width=%u,height=%u,framerate=%u/1",
+        c->width, c->height, c->rate);
     rc = source_add_line(pipeline, pull, line, true, why);
     if (rc)
         return rc;

@@ -60,9 +60,10 @@ static int login_from_env(const char *name, char **user, char **password, char *
     int rc = text ? split_login(text, user, password) : -ENOENT;
 
     if (rc)
-        snprintf(why, SOURCE_WHY_MAX,
-                 "environment variable %.100s (source.credentials_env) must be set to user:password",
-                 name);
+        snprintf(
+            why, SOURCE_WHY_MAX,
+            "environment variable %.100s (source.credentials_env) must be set to user:password",
+            name);
     return rc;
 }
 

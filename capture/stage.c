@@ -60,18 +60,18 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
     for (unsigned i = 0; i < c->nstreams; i++)
         stream_tick(c->streams[i]);
-    if (c->drain_mono_ns &&
-        (all_done(c) || clock_mono_ns() - c->drain_mono_ns > DRAIN_NS))
+    if (c->drain_mono_ns && (all_done(c) || clock_mono_ns() - c->drain_mono_ns > DRAIN_NS))
         stage_quit(c->stage, 0);
 }
 
 static void silence_gst(GstDebugCategory *category, GstDebugLevel level, const gchar *file,
-                        const gchar *function, gint line, GObject *object,
-                        GstDebugMessage *message, gpointer arg)
+                        const gchar *function, gint line, GObject *object, GstDebugMessage *message,
+                        gpointer arg)
 {
 }
 
-/* GStreamer's own lines may hold addresses with passwords; whoever sets GST_DEBUG asked for them. */
+/* GStreamer's own lines may hold addresses with passwords; whoever sets GST_DEBUG asked for them.
+ */
 static void start_gst(void)
 {
     gst_init(NULL, NULL);

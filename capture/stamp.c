@@ -53,7 +53,7 @@ int64_t stamp_read(const uint8_t *luma, size_t stride, unsigned width, unsigned 
     if (width < STAMP_BITS * STAMP_CELL || height < STAMP_CELL)
         return -1;
     for (unsigned i = 0; i < STAMP_BITS; i++)
-        number = number << 1 |
-                 (luma[STAMP_CELL / 2 * stride + i * STAMP_CELL + STAMP_CELL / 2] >= 126);
+        number =
+            number << 1 | (luma[STAMP_CELL / 2 * stride + i * STAMP_CELL + STAMP_CELL / 2] >= 126);
     return number;
 }

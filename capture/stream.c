@@ -21,10 +21,11 @@
 #include "common/mem.h"
 #include "common/report.h"
 
+#define NOTE_MAX (SOURCE_WHY_MAX + 2 * PULL_CAUSE_MAX)
 #define ITEMS_A_TURN 64
-#define SETTLE_NS (2 * NS_PER_S)   /* how long tracks may let others wait before the set is fixed */
-#define NOTE_NS (5 * NS_PER_S)     /* how often the time reached is noted beside the epoch */
-#define START_NS (10 * NS_PER_S)   /* a file that gives nothing for so long is given up */
+#define SETTLE_NS (2 * NS_PER_S) /* how long tracks may let others wait before the set is fixed */
+#define NOTE_NS (5 * NS_PER_S)   /* how often the time reached is noted beside the epoch */
+#define START_NS (10 * NS_PER_S) /* a file that gives nothing for so long is given up */
 #define RETRY_MIN_MS 500u
 #define RETRY_MAX_MS 10000u
 #define SETTLING_AUDIO 64u /* buffers of sound kept while video has no key frame yet */
@@ -68,6 +69,7 @@ struct stream {
     uint64_t taken; /* frames in this connection */
     uint64_t frames_in, frames_out, bytes_out, reconnects;
     bool ever_connected, lost;
+    char last_note[NOTE_MAX];        /* the same trouble is logged once */
     const struct pull_item *current; /* while track_take() runs */
 };
 
@@ -83,11 +85,8 @@ static void say(struct stream *s, const char *state, const char *note)
 
 static void put_gap(struct stream *s, unsigned index, uint64_t *count, enum link_gap_reason reason)
 {
-    struct link_item gap = {.gap = true,
-                            .track = (uint8_t)(index + 1),
-                            .reason = reason,
-                            .seq = 0,
-                            .last = *count - 1};
+    struct link_item gap = {
+        .gap = true, .track = (uint8_t)(index + 1), .reason = reason, .seq = 0, .last = *count - 1};
 
     if (!*count || !s->out)
         return;
@@ -229,10 +228,11 @@ static void announce(struct stream *s)
 
     for (unsigned i = 0; i < s->ntracks; i++) {
         tracks[i] = (struct link_track){.track = (uint8_t)(i + 1), .format = s->track[i].format};
-        log_info("capture.track", "stream=%s track=%u name=%s codec=%s layout=%s size=%ux%u rate=%u "
-                 "channels=%u", s->conf->name, i + 1, s->track[i].name,
-                 link_codec_name(s->track[i].format->codec), s->track[i].format->layout,
-                 s->track[i].format->width, s->track[i].format->height,
+        log_info("capture.track",
+                 "stream=%s track=%u name=%s codec=%s layout=%s size=%ux%u rate=%u "
+                 "channels=%u",
+                 s->conf->name, i + 1, s->track[i].name, link_codec_name(s->track[i].format->codec),
+                 s->track[i].format->layout, s->track[i].format->width, s->track[i].format->height,
                  s->track[i].format->sample_rate, s->track[i].format->channels);
     }
     if (live)
@@ -488,8 +488,8 @@ static void connect_now(struct stream *s)
         return;
     }
     s->pull = pull_ref(connection_pull(s->connection));
-    s->readable = event_new(s->capture->stage->base, pull_fd(s->pull), EV_READ | EV_PERSIST,
-                            on_readable, s);
+    s->readable =
+        event_new(s->capture->stage->base, pull_fd(s->pull), EV_READ | EV_PERSIST, on_readable, s);
     if (s->readable)
         event_add(s->readable, NULL);
     if (!s->ever_connected)
@@ -513,7 +513,7 @@ static int64_t retry_ns(struct stream *s)
 
 static void lost_connection(struct stream *s, const char *cause, const char *what_to_do)
 {
-    char note[SOURCE_WHY_MAX + PULL_CAUSE_MAX];
+    char note[NOTE_MAX];
     int64_t wait = retry_ns(s);
 
     if (s->pull)
@@ -525,10 +525,13 @@ static void lost_connection(struct stream *s, const char *cause, const char *wha
     s->lost = true;
     s->phase = WAITING;
     s->retry_mono_ns = clock_mono_ns() + wait;
-    log_warn("capture.source.lost", "stream=%s source=%s cause=\"%s\" what_to_do=\"%s\" retry_ms=%lld",
-             s->conf->name, s->ops->name, cause, what_to_do, (long long)(wait / NS_PER_MS));
     snprintf(note, sizeof note, "%s%s%s; tried again by itself", cause, what_to_do[0] ? "; " : "",
              what_to_do);
+    if (s->failures == 1 || strcmp(note, s->last_note) != 0)
+        log_warn("capture.source.lost", "stream=%s source=%s cause=\"%s%s%s\" retry_ms=%lld",
+                 s->conf->name, s->ops->name, cause, what_to_do[0] ? "; " : "", what_to_do,
+                 (long long)(wait / NS_PER_MS));
+    snprintf(s->last_note, sizeof s->last_note, "%s", note);
     say(s, "connecting", note);
 }
 
@@ -625,14 +628,15 @@ static bool is_paced(const struct conf_source *c)
 
 static int take_epoch(struct stream *s)
 {
-    int rc = epoch_next(s->capture->epoch_dir, s->conf->name, clock_wall_ns() / NS_PER_MS, &s->epoch,
-                        &s->reached_ms);
+    int rc = epoch_next(s->capture->epoch_dir, s->conf->name, clock_wall_ns() / NS_PER_MS,
+                        &s->epoch, &s->reached_ms);
 
     if (rc)
-        log_error("capture.epoch", "stream=%s file=%s/%s.epoch error=\"%s\" what_to_do=\"make the "
+        log_error("capture.epoch",
+                  "stream=%s file=%s/%s.epoch error=\"%s\" what_to_do=\"make the "
                   "directory writable; a damaged file: write a number of milliseconds later than "
-                  "any before into it\"", s->conf->name, s->capture->epoch_dir, s->conf->name,
-                  strerror(-rc));
+                  "any before into it\"",
+                  s->conf->name, s->capture->epoch_dir, s->conf->name, strerror(-rc));
     s->noted = s->epoch;
     return rc;
 }

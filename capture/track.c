@@ -131,7 +131,8 @@ static int64_t frame_ns(const struct track *t, const struct pull_item *item)
     return t->step_ns > 0 ? t->step_ns : 40 * NS_PER_MS;
 }
 
-static int64_t decode_time(struct track *t, const struct pull_item *item, int64_t pts, int64_t frame)
+static int64_t decode_time(struct track *t, const struct pull_item *item, int64_t pts,
+                           int64_t frame)
 {
     if (!is_h26x(t))
         return pts;
@@ -261,8 +262,7 @@ static void take_picture(struct track *t, const struct pull_item *item, track_fn
 {
     const GstVideoInfo *info = &t->facts.video;
     bool plain = default_layout(info, item->buffer);
-    GstBuffer *buffer =
-        plain ? gst_buffer_ref(item->buffer) : relayout(info, item->buffer);
+    GstBuffer *buffer = plain ? gst_buffer_ref(item->buffer) : relayout(info, item->buffer);
     struct track_out out = {.key = true};
 
     if (buffer) {
@@ -307,8 +307,8 @@ static void take_sound(struct track *t, const struct pull_item *item, track_fn *
     }
     if (pts == PULL_NONE)
         pts = t->last_pts_ns == PULL_NONE ? 0 : t->last_pts_ns + t->step_ns;
-    t->step_ns = (int64_t)(samples->len / t->facts.sample_bytes) * NS_PER_S /
-                 t->facts.format->sample_rate;
+    t->step_ns =
+        (int64_t)(samples->len / t->facts.sample_bytes) * NS_PER_S / t->facts.format->sample_rate;
     t->last_pts_ns = pts;
     blocks_add(&t->blocks, samples->data, samples->len, pts, on_block, &cut);
     blob_unref(&samples);

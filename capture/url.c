@@ -16,8 +16,8 @@ static char *decode(const char *text, size_t len)
     for (size_t i = 0; i < len; i++) {
         unsigned value;
         int n = 0;
-        if (text[i] == '%' && i + 2 < len &&
-            sscanf(text + i + 1, "%2x%n", &value, &n) == 1 && n == 2 && value) {
+        if (text[i] == '%' && i + 2 < len && sscanf(text + i + 1, "%2x%n", &value, &n) == 1 &&
+            n == 2 && value) {
             *p++ = (char)value;
             i += 2;
         } else {

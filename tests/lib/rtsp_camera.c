@@ -1,6 +1,7 @@
-/* rtsp_camera PORT FILE|test [USER:PASSWORD]: an RTSP camera for tests at rtsp://127.0.0.1:PORT/cam,
- * H.264 and AAC. FILE: an mp4 with both, played from its start for each client; test: a pattern
- * and a tone, coded once for all clients. Prints "ready" when it listens; ends with a signal. */
+/* rtsp_camera PORT FILE|test [USER:PASSWORD]: an RTSP camera for tests at
+ * rtsp://127.0.0.1:PORT/cam, H.264 and AAC. FILE: an mp4 with both, played from its start for each
+ * client; test: a pattern and a tone, coded once for all clients. Prints "ready" when it listens;
+ * ends with a signal. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
