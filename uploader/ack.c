@@ -21,9 +21,7 @@ const char *ack_event_name(enum ack_event event)
     return event > ACK_NONE && event < NEVENTS ? event_names[event] : "NONE";
 }
 
-/* --- one object
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- one object --- */
 
 enum key {
     KEY_OTHER,
@@ -248,9 +246,7 @@ static int read_ack(struct ack_parser *p, struct ack *out)
     return r.error ? -EBADMSG : 0;
 }
 
-/* --- the stream
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- the stream --- */
 
 void ack_parser_init(struct ack_parser *p)
 {

@@ -82,7 +82,7 @@ static off_t read_all(struct ledger *l)
 
 int ledger_open(int dirfd, const char *stream, struct ledger **out)
 {
-    int fd = openat(dirfd, "gaps.log", O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    int fd = openat(dirfd, "gaps.log", O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
     if (fd < 0)
         return -errno;
     struct ledger *l = xcalloc(1, sizeof *l);

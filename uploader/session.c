@@ -103,9 +103,7 @@ static void fail(struct session *s, const struct policy *p, const char *text)
     set_timer(s, wait);
 }
 
-/* --- acks
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* --- acks --- */
 
 static void on_error_ack(struct session *s, const struct ack *a, struct spool_fragment *f)
 {
@@ -213,9 +211,7 @@ static void on_done(void *arg, const struct http_response *res)
     }
 }
 
-/* --- starting
- * -----------------------------------------------------------------------------------------------------------
- */
+/* --- starting --- */
 
 static bool has_work(struct session *s, struct spool_fragment **first)
 {
@@ -413,9 +409,7 @@ static void on_pace(evutil_socket_t fd, short what, void *arg)
         http_request_resume(s->call);
 }
 
-/* --- public
- * -------------------------------------------------------------------------------------------------------------
- */
+/* --- public --- */
 
 static void add_mark(struct session *s, int64_t captured_ns)
 {

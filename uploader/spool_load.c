@@ -320,11 +320,11 @@ static int make_dirs(const char *path)
         if (*p != '/')
             continue;
         *p = '\0';
-        if (mkdir(copy, 0755) < 0 && errno != EEXIST)
+        if (mkdir(copy, 0750) < 0 && errno != EEXIST)
             r = -errno;
         *p = '/';
     }
-    if (r == 0 && mkdir(copy, 0755) < 0 && errno != EEXIST)
+    if (r == 0 && mkdir(copy, 0750) < 0 && errno != EEXIST)
         r = -errno;
     free(copy);
     return r;
@@ -338,7 +338,7 @@ static int open_dir(struct spool *s, const char *path)
     s->dirfd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (s->dirfd < 0)
         return -errno;
-    s->lockfd = openat(s->dirfd, ".lock", O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    s->lockfd = openat(s->dirfd, ".lock", O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     if (s->lockfd < 0 || flock(s->lockfd, LOCK_EX | LOCK_NB) < 0)
         return -errno;
     return 0;

@@ -1,6 +1,6 @@
-/* What spool.c and spool_load.c share: the state of one stream's log.
+/* What spool.c, spool_files.c and spool_load.c share: the state of one stream's log.
  * Relies on spool.h.
- * Leaves everything else to the two. */
+ * Leaves everything else to the three. */
 #ifndef KVPIPE_UPLOADER_SPOOL_PRIVATE_H
 #define KVPIPE_UPLOADER_SPOOL_PRIVATE_H
 
@@ -9,6 +9,7 @@
 #include "uploader/spool_scan.h"
 #include "uploader/syncer.h"
 
+#define SPOOL_HOLES_MAX 100000u /* records in one fragment */
 #define SPOOL_VOID_MAX_BYTES (SPOOL_RECORD_MAX_BYTES + 16)
 
 TAILQ_HEAD(spool_files, spool_file);
@@ -47,5 +48,14 @@ void spool_fragment_count(struct spool_fragment *f, unsigned track, uint64_t num
 int spool_fragment_hole(struct spool_fragment *f, uint64_t offset, uint64_t end);
 void spool_ledger_fragment(struct spool *s, const struct spool_fragment *f, const char *reason);
 void spool_cursor_write(struct spool *s);
+/* Moves the cursor over everything done; files that are left behind need no fragments in memory any
+ * more. */
+void spool_cursor_advance(struct spool *s);
+/* Deletes archived files that are old enough. */
+void spool_remove_old(struct spool *s, int64_t wall_ns);
+/* Deletes the oldest file that is archived, else the oldest of all but the last: what it held goes
+ * to the ledger. -ENOSPC when there is none. */
+int spool_drop_oldest(struct spool *s);
+void spool_file_close(struct spool_file *file);
 
 #endif

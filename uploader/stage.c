@@ -30,9 +30,7 @@ static struct upload *find(struct uploader *u, const char *stream)
     return NULL;
 }
 
-/* --- state for people
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- state for people --- */
 
 static void tell(struct upload *up, const char *state, const char *note)
 {
@@ -72,9 +70,7 @@ static void disk_state(struct upload *up, int error)
     }
 }
 
-/* --- from the muxer
- * -----------------------------------------------------------------------------------------------------
- */
+/* --- from the muxer --- */
 
 static struct link_positions positions(const struct upload *up)
 {
@@ -187,9 +183,7 @@ static void on_moved(void *arg, struct inlet_session *s)
              up->conf->name);
 }
 
-/* --- set up, tear down
- * --------------------------------------------------------------------------------------------------
- */
+/* --- set up, tear down --- */
 
 static void quit_when_idle(struct uploader *u)
 {

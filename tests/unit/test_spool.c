@@ -522,6 +522,44 @@ START_TEST(full_spool_drops_the_oldest_and_counts_it)
 }
 END_TEST
 
+struct dropping {
+    struct spool *spool;
+    struct spool_fragment *held;
+    unsigned calls;
+};
+
+static void let_go(void *arg, struct spool_fragment *f)
+{
+    struct dropping *d = arg;
+    d->calls++;
+    if (f == d->held)
+        spool_unpin(d->spool, f->file);
+}
+
+START_TEST(full_spool_drops_a_file_that_is_being_sent)
+{
+    uint64_t next[LINK_TRACKS_MAX];
+    struct spool_conf c = conf_default();
+    c.file_ns = 2 * NS_PER_S;
+    c.max_bytes = 4000;
+    for (int done = 0; done < 2;
+         done++) { /* the held fragment still to be sent, or archived already */
+        c.stream = done ? "b" : "a";
+        struct spool *s = open_spool(&c);
+        session(s, 7, 1, next);
+        put_fragments(s, 0, 3);
+        struct dropping d = {.spool = s, .held = spool_next(s, NULL)};
+        spool_pin(d.held->file);
+        spool_on_drop(s, let_go, &d);
+        for (struct spool_fragment *f; done && (f = spool_next(s, NULL))->file == d.held->file;)
+            spool_done(s, f);
+        put_fragments(s, 3, 20);
+        ck_assert_uint_gt(d.calls, 0);
+        spool_close(&s);
+    }
+}
+END_TEST
+
 START_TEST(full_spool_refuses_the_newest_when_told_so)
 {
     uint64_t next[LINK_TRACKS_MAX];
@@ -602,6 +640,7 @@ int main(void)
     tcase_add_test(tc, new_file_after_its_time_and_old_one_goes_when_archived);
     tcase_add_test(tc, new_segment_begins_a_new_file);
     tcase_add_test(tc, full_spool_drops_the_oldest_and_counts_it);
+    tcase_add_test(tc, full_spool_drops_a_file_that_is_being_sent);
     tcase_add_test(tc, full_spool_refuses_the_newest_when_told_so);
     tcase_add_test(tc, second_process_on_a_spool_is_refused);
     tcase_add_test(tc, given_up_fragment_is_in_the_ledger);
