@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <event2/event.h>
 
@@ -21,6 +22,7 @@
 #include "server/store.h"
 
 #define SWEEP_S 3600
+#define DESCRIPTORS 8192
 #define DRAIN_POLL_MS 50
 
 static void on_sweep(evutil_socket_t fd, short what, void *arg)
@@ -90,6 +92,18 @@ static void teardown(struct stage *stage)
     stage->state = NULL;
 }
 
+/* Each connection and each open file takes a descriptor; the usual soft limit is 1024. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= DESCRIPTORS)
+        return;
+    limit.rlim_cur = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        log_warn("server.descriptors", "limit=%llu error=\"%s\"",
+                 (unsigned long long)limit.rlim_cur, strerror(errno));
+}
+
 static int setup(struct stage *stage)
 {
     struct timeval hourly = {SWEEP_S, 0};
@@ -99,6 +113,7 @@ static int setup(struct stage *stage)
     server->stage = stage;
     TAILQ_INIT(&server->put_sessions);
     stage->state = server;
+    raise_descriptor_limit();
     int r = auth_load(conf->server.keys, &server->keys);
     if (r == 0)
         r = store_open(server->base, conf->server.data, conf->endpoint.region, &server->store);
