@@ -165,6 +165,8 @@ static void join(GstBin *pipeline, GstPad *pad, const struct recipe *r, struct p
     const char *name = GST_PAD_NAME(pad);
     GstPad *sink_pad;
 
+    if (strcmp(name, "src") == 0) /* says nothing */
+        name = r->kind == PULL_VIDEO ? "video" : "audio";
     if (!bin || error) {
         pull_refuse(pull, name, error ? error->message : "a GStreamer element is missing");
         g_clear_error(&error);
