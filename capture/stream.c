@@ -210,6 +210,8 @@ static void choose(struct stream *s, const bool *ready)
             } else {
                 s->track[n] = s->candidate[i];
                 memset(&s->candidate[i], 0, sizeof s->candidate[i]);
+                if (!s->waits) /* a camera was joined in the middle: nothing was captured yet */
+                    s->track[n].lead_in = 0;
                 s->has_video = s->has_video || order[k] == PULL_VIDEO;
                 s->map[i] = (int)n++;
             }
