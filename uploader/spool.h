@@ -9,7 +9,11 @@
  * fragment being written and the one being synced. With sync: none it loses what the kernel had not
  * written back. The accepted vector and the gaps are records in the same file (spool_record.h), so
  * data and log cannot disagree. The cursor is replaced by rename; when it is lost or old, fragments
- * are looked up at the endpoint again before anything is sent twice. */
+ * are looked up at the endpoint again before anything is sent twice.
+ *
+ * Full. Over max_bytes, drop_oldest deletes files down to the one being written (which is closed at
+ * a quarter of the limit); drop_newest logs gaps. When the disk itself is full and there is nothing
+ * to delete, writes fail: the stream waits, and capture's window counts what it cannot keep. */
 #ifndef KVPIPE_UPLOADER_SPOOL_H
 #define KVPIPE_UPLOADER_SPOOL_H
 
