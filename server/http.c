@@ -329,6 +329,9 @@ static void on_step(evutil_socket_t fd, short what, void *arg)
         parse(c);
     if (!c->cut && c->answer_done) {
         if (c->request_done && c->keep_alive && !c->eof) {
+            /* A client that asks on without reading waits until it has read. */
+            if (http_unsent(&c->ex) > WRITE_LOW)
+                return;
             next_request(c);
             schedule_step(c);
         } else {
@@ -347,7 +350,7 @@ static void on_step(evutil_socket_t fd, short what, void *arg)
 static void on_write(struct bufferevent *bev, void *arg)
 {
     struct http_conn *c = arg;
-    if (c->closing)
+    if (c->closing || c->answer_done)
         schedule_step(c);
     else if (c->writable && !c->answer_done && !c->cut)
         c->writable(&c->ex);

@@ -56,6 +56,9 @@ static void handle(void *arg, struct http_exchange *ex)
         http_start(ex, 200);
     } else if (!strcmp(ex->path, "/deny")) {
         http_reply(ex, 403, "no", 2);
+    } else if (!strcmp(ex->path, "/big")) {
+        static char big[1 << 20];
+        http_reply(ex, 200, big, sizeof big);
     } else if (!strcmp(ex->path, "/flood")) {
         http_start(ex, 200);
         static char big[65536];
@@ -287,6 +290,26 @@ START_TEST(reader_too_slow_is_cut)
 }
 END_TEST
 
+START_TEST(asking_on_without_reading_waits)
+{
+    enum { REQUESTS = 20 };
+    int fd = connect_one();
+    static char skip[65536];
+    for (int i = 0; i < REQUESTS; i++)
+        say(fd, "GET /big HTTP/1.1\r\n\r\n");
+    for (int i = 0; i < 20; i++)
+        turn();
+    ck_assert_int_lt(closed, REQUESTS);
+    for (int i = 0; i < 100000 && closed < REQUESTS; i++) {
+        while (read(fd, skip, sizeof skip) > 0)
+            ;
+        event_base_loop(base, EVLOOP_NONBLOCK);
+    }
+    ck_assert_int_eq(closed, REQUESTS);
+    close(fd);
+}
+END_TEST
+
 START_TEST(connections_are_limited)
 {
     int fds[4];
@@ -369,6 +392,7 @@ int main(void)
     tcase_add_test(t, slow_head_is_cut);
     tcase_add_test(t, slow_body_gets_408);
     tcase_add_test(t, reader_too_slow_is_cut);
+    tcase_add_test(t, asking_on_without_reading_waits);
     tcase_add_test(t, connections_are_limited);
     tcase_add_loop_test(t, bad_requests_are_refused, 0, sizeof refused / sizeof *refused);
     tcase_add_test(t, chunked_body_above_the_maximum_gets_413);
