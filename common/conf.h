@@ -46,7 +46,7 @@ struct conf_source {
     char *credentials_file; /* one line user:password */
     char *credentials_env;  /* name of an environment variable with user:password */
     enum conf_transport transport;
-    bool realtime; /* file: pace by its timestamps (default true); false: as fast as the pipeline
+    bool realtime; /* file, test, launch: pace by timestamps (default true); false: as fast as the pipeline
                       takes it */
     bool loop;     /* file: start again at its end (default false) */
     bool audio;    /* test, v4l2: audio too (default true for test) */

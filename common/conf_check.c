@@ -213,7 +213,7 @@ static const struct {
     {"credentials_file", 1u << CONF_SOURCE_RTSP, false},
     {"credentials_env", 1u << CONF_SOURCE_RTSP, false},
     {"transport", 1u << CONF_SOURCE_RTSP, false},
-    {"realtime", 1u << CONF_SOURCE_FILE, false},
+    {"realtime", 1u << CONF_SOURCE_FILE | 1u << CONF_SOURCE_TEST | 1u << CONF_SOURCE_LAUNCH, false},
     {"loop", 1u << CONF_SOURCE_FILE, false},
     {"frames", 1u << CONF_SOURCE_TEST, false},
     {"audio", 1u << CONF_SOURCE_TEST | 1u << CONF_SOURCE_V4L2, false},

@@ -63,12 +63,12 @@ def program(name):
 
 
 class Pipeline:
-    def __init__(self, streams, keep=False, **sections):
+    def __init__(self, streams, keep=False, bad_on_purpose=False, **sections):
         """`streams` as in the config; `sections` add to or replace top-level keys of it."""
         self.dir = tempfile.mkdtemp(prefix="kvpipe-test-")
         self.run = self.dir + "/run"
         self.server_port, self.status_port = free_port(), free_port()
-        self.keep, self.monitor = keep, None
+        self.keep, self.bad_on_purpose, self.monitor = keep, bad_on_purpose, None
         self.conf = {
             "run": self.run,
             "server": {"listen": "127.0.0.1:%d" % self.server_port},
@@ -97,6 +97,9 @@ class Pipeline:
             shutil.rmtree(self.dir, ignore_errors=True)
 
     def start(self):
+        check_first = subprocess.run([program("kvpipe"), "check", self.path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if check_first.returncode and not self.bad_on_purpose:
+            raise ValueError("the test's own config: " + check_first.stdout)
         self.output = open(self.dir + "/monitor.log", "ab")
         self.monitor = subprocess.Popen([program("kvpipe-monitor"), "-c", self.path], stdout=self.output,
                                         stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
@@ -128,7 +131,7 @@ class Pipeline:
             try:
                 pid = int(open(path).read().split()[0])
                 with open("/proc/%d/cmdline" % pid, "rb") as f:
-                    if self.path.encode() in f.read():
+                    if self.path.encode() in f.read() and not path.endswith("/monitor.pid"):
                         found[os.path.basename(path)[:-4]] = pid
             except (OSError, ValueError, IndexError):
                 pass
@@ -172,9 +175,13 @@ class Pipeline:
 
     def files(self, stream):
         """The archive's Matroska files of a stream, oldest first."""
-        base = self.run + "/archive"
-        found = glob.glob("%s/%s/*.mkv" % (base, stream)) + glob.glob("%s/%s-*/*.mkv" % (base, stream))
-        return sorted(found)
+        import sqlite3
+        try:
+            db = sqlite3.connect("file:%s/archive/index.sqlite?mode=ro" % self.run, uri=True)
+            code = db.execute("select code from streams where name=?", (stream,)).fetchone()[0]
+        except (sqlite3.Error, TypeError):
+            return []
+        return sorted(glob.glob("%s/archive/%s/*.mkv" % (self.run, code)))
 
     def spool_files(self, stream):
         return sorted(glob.glob("%s/spool/%s/*.mkv" % (self.run, stream)))
