@@ -61,10 +61,10 @@ char *archive_newest(const char *dir)
     return best.path;
 }
 
-/* A code names one directory: nothing that leads elsewhere. */
-static bool is_code(const char *code)
+/* Names one directory: nothing that leads elsewhere. */
+static bool is_folder(const char *folder)
 {
-    return code && *code && *code != '.' && !strchr(code, '/');
+    return folder && *folder && *folder != '.' && !strchr(folder, '/');
 }
 
 char *archive_stream_dir(const char *archive, const char *stream)
@@ -74,12 +74,12 @@ char *archive_stream_dir(const char *archive, const char *stream)
     sqlite3_stmt *st = NULL;
     if (sqlite3_open_v2(index, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK) {
         sqlite3_busy_timeout(db, 200);
-        if (sqlite3_prepare_v2(db, "SELECT code FROM streams WHERE name = ?1", -1, &st, NULL) ==
+        if (sqlite3_prepare_v2(db, "SELECT folder FROM streams WHERE name = ?1", -1, &st, NULL) ==
                 SQLITE_OK &&
             sqlite3_bind_text(st, 1, stream, -1, SQLITE_STATIC) == SQLITE_OK &&
             sqlite3_step(st) == SQLITE_ROW) {
-            const char *code = (const char *)sqlite3_column_text(st, 0);
-            dir = is_code(code) ? xasprintf("%s/%s", archive, code) : NULL;
+            const char *folder = (const char *)sqlite3_column_text(st, 0);
+            dir = is_folder(folder) ? xasprintf("%s/%s", archive, folder) : NULL;
         }
     }
     sqlite3_finalize(st);

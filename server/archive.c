@@ -47,15 +47,15 @@ int archive_add_stream(struct archive *a, const struct archive_stream *s, int64_
     int r = begin(a);
     if (r == 0)
         r = sql_run(a->db,
-                    "INSERT INTO streams(name, code, arn, version, media_type, device_name, "
+                    "INSERT INTO streams(name, folder, arn, version, media_type, device_name, "
                     "kms_key, tags, created_ms, "
                     "retention_h, last_seq) VALUES(?,?,?,?,?,?,?,?,?,?,0)",
-                    "ssssssssii", s->name, s->code, s->arn, s->version, s->media_type,
+                    "ssssssssii", s->name, s->folder, s->arn, s->version, s->media_type,
                     s->device_name, s->kms_key, s->tags, s->created_ms, (int64_t)s->retention_h);
     if (r)
         return r;
     *id = sqlite3_last_insert_rowid(a->db);
-    snprintf(path, sizeof path, "%s/%s", a->dir, s->code);
+    snprintf(path, sizeof path, "%s/%s", a->dir, s->folder);
     if (mkdir(path, 0750) < 0 && errno != EEXIST)
         return -errno;
     return sync_dir(a->dir);
@@ -72,7 +72,7 @@ static void close_file(struct archive *a, struct archive_file *f)
     f->dirty = false;
 }
 
-int archive_delete_stream(struct archive *a, int64_t id, const char *code, struct archive_file *f)
+int archive_delete_stream(struct archive *a, int64_t id, const char *folder, struct archive_file *f)
 {
     int r = begin(a);
     if (r == 0)
@@ -82,7 +82,7 @@ int archive_delete_stream(struct archive *a, int64_t id, const char *code, struc
     if (r == 0)
         r = sql_run(a->db, "DELETE FROM streams WHERE id=?", "i", id);
     if (r == 0)
-        r = sql_run(a->db, "INSERT OR IGNORE INTO doomed(code) VALUES(?)", "s", code);
+        r = sql_run(a->db, "INSERT OR IGNORE INTO doomed(folder) VALUES(?)", "s", folder);
     return r;
 }
 
@@ -141,7 +141,7 @@ static int next_number(struct archive *a, struct archive_file *f, int64_t stream
     return 0;
 }
 
-static int new_file(struct archive *a, struct archive_file *f, int64_t stream, const char *code,
+static int new_file(struct archive *a, struct archive_file *f, int64_t stream, const char *folder,
                     const struct blob *header)
 {
     if (f->dirty) { /* the old file must be synced with this batch: do it now, it is rare */
@@ -152,7 +152,7 @@ static int new_file(struct archive *a, struct archive_file *f, int64_t stream, c
     if (r)
         return r;
     char path[4200], dir[4096];
-    snprintf(dir, sizeof dir, "%s/%s", a->dir, code);
+    snprintf(dir, sizeof dir, "%s/%s", a->dir, folder);
     snprintf(path, sizeof path, "%s/%04u.mkv", dir, f->file + 1);
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
     if (fd < 0)
@@ -189,12 +189,12 @@ static bool fits(const struct archive_file *f, const struct blob *header)
            clock_mono_ns() - f->opened_ns < FILE_AGE_NS;
 }
 
-int archive_append(struct archive *a, struct archive_file *f, int64_t stream, const char *code,
+int archive_append(struct archive *a, struct archive_file *f, int64_t stream, const char *folder,
                    const struct blob *header, const struct blob *data, struct archive_row *row)
 {
     int r = begin(a);
     if (r == 0 && !fits(f, header))
-        r = new_file(a, f, stream, code, header);
+        r = new_file(a, f, stream, folder, header);
     if (r)
         return r;
     mark_dirty(a, f);
@@ -230,7 +230,7 @@ int archive_note_seq(struct archive *a, int64_t stream, int64_t seq)
                        stream);
 }
 
-int archive_sweep(struct archive *a, int64_t stream, const char *code, struct archive_file *f,
+int archive_sweep(struct archive *a, int64_t stream, const char *folder, struct archive_file *f,
                   int64_t before_ms)
 {
     int r = begin(a);
@@ -251,7 +251,8 @@ int archive_sweep(struct archive *a, int64_t stream, const char *code, struct ar
         return -EIO;
     while ((r = sqlite3_step(st)) == SQLITE_ROW) {
         struct archive_swept *s = xcalloc(1, sizeof *s);
-        s->path = xasprintf("%s/%s/%04u.mkv", a->dir, code, (unsigned)sqlite3_column_int64(st, 0));
+        s->path =
+            xasprintf("%s/%s/%04u.mkv", a->dir, folder, (unsigned)sqlite3_column_int64(st, 0));
         STAILQ_INSERT_TAIL(&a->swept, s, link);
     }
     r = r == SQLITE_DONE ? 0 : sql_error(a->db, "sweep");

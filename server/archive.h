@@ -1,7 +1,7 @@
-/* The archive on disk: DIR/index.sqlite and per stream DIR/<code>/NNNN.mkv, append-only files that
- * any player opens. Relies on sqlite3 (WAL) and files. Everything here may block: the writer's
- * calls belong to the store's writer thread, the reader's to its reader thread, open and load to
- * start-up. Leaves fragment rules, live readers and threads to others. */
+/* The archive on disk: DIR/index.sqlite and per stream DIR/<stream>-<code>/NNNN.mkv, append-only
+ * files that any player opens. Relies on sqlite3 (WAL) and files. Everything here may block: the
+ * writer's calls belong to the store's writer thread, the reader's to its reader thread, open and
+ * load to start-up. Leaves fragment rules, live readers and threads to others. */
 #ifndef KVPIPE_SERVER_ARCHIVE_H
 #define KVPIPE_SERVER_ARCHIVE_H
 
@@ -27,7 +27,7 @@ struct archive_row {
 
 struct archive_stream { /* strings borrowed; NULL = not given */
     int64_t id;
-    const char *name, *code, *arn, *version;
+    const char *name, *folder, *arn, *version;
     const char *media_type, *device_name, *kms_key, *tags; /* tags: a JSON object */
     int64_t created_ms, last_seq, newest_server_ms;
     uint32_t retention_h;
@@ -45,21 +45,22 @@ int archive_load(struct archive *a, void (*fn)(void *arg, const struct archive_s
 
 /* Adds the row and the folder; sets *id. Returns 0, -EEXIST, or another negative errno. */
 int archive_add_stream(struct archive *a, const struct archive_stream *s, int64_t *id);
-/* Removes all rows of the stream; archive_purge(code), after the commit, removes its files. */
-int archive_delete_stream(struct archive *a, int64_t id, const char *code, struct archive_file *f);
-void archive_purge(struct archive *a, const char *code);
+/* Removes all rows of the stream; archive_purge(folder), after the commit, removes its files. */
+int archive_delete_stream(struct archive *a, int64_t id, const char *folder,
+                          struct archive_file *f);
+void archive_purge(struct archive *a, const char *folder);
 struct archive_file *archive_file_new(void);
 void archive_file_free(struct archive *a, struct archive_file **f);
 /* Appends header (in a new file only) and fragment; `row` gives seq, times and lengths of the
  * parts, the rest is filled in. Starts a new file every few minutes and when the header changes.
  * Returns 0 or a negative errno; the file is then as it was. */
-int archive_append(struct archive *a, struct archive_file *f, int64_t stream, const char *code,
+int archive_append(struct archive *a, struct archive_file *f, int64_t stream, const char *folder,
                    const struct blob *header, const struct blob *data, struct archive_row *row);
 /* Keeps the highest number given out, for streams that archive nothing. */
 int archive_note_seq(struct archive *a, int64_t stream, int64_t seq);
 /* Removes the rows of fragments that the server got before `before_ms`, and of files that hold none
  * any more; archive_unlink_swept, after the commit, removes those. */
-int archive_sweep(struct archive *a, int64_t stream, const char *code, struct archive_file *f,
+int archive_sweep(struct archive *a, int64_t stream, const char *folder, struct archive_file *f,
                   int64_t before_ms);
 void archive_unlink_swept(struct archive *a);
 /* Syncs every file written to, then commits the index. On failure all since the last commit is
@@ -84,6 +85,6 @@ int archive_list(struct archive_reader *r, int64_t stream, enum archive_clock cl
                  int64_t from_ms, int64_t to_ms, int64_t after_ms, int64_t after_seq,
                  struct archive_row *rows, int max);
 /* Opens the file of a row for reading. Returns a descriptor or a negative errno. */
-int archive_open_file(struct archive_reader *r, const char *code, uint32_t file);
+int archive_open_file(struct archive_reader *r, const char *folder, uint32_t file);
 
 #endif

@@ -128,10 +128,10 @@ int archive_list(struct archive_reader *r, int64_t stream, enum archive_clock cl
     return take_rows(r, st, rows, max);
 }
 
-int archive_open_file(struct archive_reader *r, const char *code, uint32_t file)
+int archive_open_file(struct archive_reader *r, const char *folder, uint32_t file)
 {
     char path[4200];
-    snprintf(path, sizeof path, "%s/%s/%04u.mkv", r->dir, code, file);
+    snprintf(path, sizeof path, "%s/%s/%04u.mkv", r->dir, folder, file);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     return fd < 0 ? -errno : fd;
 }

@@ -20,7 +20,7 @@
 #define SCHEMA_VERSION 1
 
 static const char schema[] =
-    "CREATE TABLE streams(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, code "
+    "CREATE TABLE streams(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, folder "
     "TEXT NOT NULL UNIQUE,"
     " arn TEXT NOT NULL, version TEXT NOT NULL, media_type TEXT, device_name TEXT, kms_key TEXT, "
     "tags TEXT,"
@@ -36,7 +36,7 @@ static const char schema[] =
     "CREATE INDEX fragments_server ON fragments(stream, server_ms, seq);"
     "CREATE INDEX fragments_producer ON fragments(stream, producer_ms, seq);"
     "CREATE INDEX fragments_file ON fragments(stream, file, offset);"
-    "CREATE TABLE doomed(code TEXT PRIMARY KEY) WITHOUT ROWID;";
+    "CREATE TABLE doomed(folder TEXT PRIMARY KEY) WITHOUT ROWID;";
 
 static int64_t get_int(sqlite3 *db, const char *sql, const char *fmt, int64_t a, int64_t b,
                        int64_t none)
@@ -80,9 +80,9 @@ static bool file_number(const char *name, uint32_t *n)
     return end != name && !strcmp(end, ".mkv") && v > 0 && v <= UINT32_MAX;
 }
 
-void archive_purge(struct archive *a, const char *code)
+void archive_purge(struct archive *a, const char *folder)
 {
-    char *path = xasprintf("%s/%s", a->dir, code);
+    char *path = xasprintf("%s/%s", a->dir, folder);
     DIR *d = opendir(path);
     struct dirent *e;
     uint32_t n;
@@ -94,7 +94,7 @@ void archive_purge(struct archive *a, const char *code)
     if (rmdir(path) < 0 && errno != ENOENT)
         log_warn("server.archive.purge", "dir=%s error=\"%s\"", path, strerror(errno));
     else
-        sql_run(a->db, "DELETE FROM doomed WHERE code=?", "s", code);
+        sql_run(a->db, "DELETE FROM doomed WHERE folder=?", "s", folder);
     free(path);
 }
 
@@ -143,9 +143,9 @@ static void cut_tail(struct archive *a, int64_t stream, const char *dir, int64_t
     free(path);
 }
 
-static void recover_stream(struct archive *a, int64_t id, const char *code)
+static void recover_stream(struct archive *a, int64_t id, const char *folder)
 {
-    char *dir = xasprintf("%s/%s", a->dir, code);
+    char *dir = xasprintf("%s/%s", a->dir, folder);
     if (mkdir(dir, 0750) < 0 && errno != EEXIST)
         log_error("server.archive.mkdir", "dir=%s error=\"%s\"", dir, strerror(errno));
     remove_unindexed(a, id, dir);
@@ -157,11 +157,11 @@ static void recover_stream(struct archive *a, int64_t id, const char *code)
 
 int archive_recover(struct archive *a)
 {
-    sqlite3_stmt *st = sql_prepare(a->db, "SELECT code FROM doomed", "");
+    sqlite3_stmt *st = sql_prepare(a->db, "SELECT folder FROM doomed", "");
     while (st && sqlite3_step(st) == SQLITE_ROW)
         archive_purge(a, (const char *)sqlite3_column_text(st, 0));
     sqlite3_finalize(st);
-    st = sql_prepare(a->db, "SELECT id, code FROM streams", "");
+    st = sql_prepare(a->db, "SELECT id, folder FROM streams", "");
     while (st && sqlite3_step(st) == SQLITE_ROW)
         recover_stream(a, sqlite3_column_int64(st, 0), (const char *)sqlite3_column_text(st, 1));
     int r = st ? 0 : -EIO;
@@ -251,14 +251,14 @@ void archive_close(struct archive **ap)
 int archive_load(struct archive *a, void (*fn)(void *arg, const struct archive_stream *s),
                  void *arg)
 {
-    sqlite3_stmt *st =
-        sql_prepare(a->db,
-                    "SELECT id, name, code, arn, version, media_type, device_name, kms_key, tags, "
-                    "created_ms, retention_h,"
-                    " MAX(last_seq, COALESCE((SELECT MAX(seq) FROM fragments WHERE stream=id),0)),"
-                    " COALESCE((SELECT MAX(server_ms) FROM fragments WHERE stream=id),0) FROM "
-                    "streams ORDER BY name",
-                    "");
+    sqlite3_stmt *st = sql_prepare(
+        a->db,
+        "SELECT id, name, folder, arn, version, media_type, device_name, kms_key, tags, "
+        "created_ms, retention_h,"
+        " MAX(last_seq, COALESCE((SELECT MAX(seq) FROM fragments WHERE stream=id),0)),"
+        " COALESCE((SELECT MAX(server_ms) FROM fragments WHERE stream=id),0) FROM "
+        "streams ORDER BY name",
+        "");
     int step = SQLITE_ERROR;
     while (st && (step = sqlite3_step(st)) == SQLITE_ROW) {
         const char *t[9];
@@ -266,7 +266,7 @@ int archive_load(struct archive *a, void (*fn)(void *arg, const struct archive_s
             t[i] = (const char *)sqlite3_column_text(st, i);
         struct archive_stream s = {.id = sqlite3_column_int64(st, 0),
                                    .name = t[1],
-                                   .code = t[2],
+                                   .folder = t[2],
                                    .arn = t[3],
                                    .version = t[4],
                                    .media_type = t[5],

@@ -185,7 +185,7 @@ static void read_run(struct store_read *r, struct archive_reader *reader)
 {
     struct get_media *gm = (struct get_media *)r;
     if (gm->fd < 0) {
-        int fd = archive_open_file(reader, gm->st->code, gm->row.file);
+        int fd = archive_open_file(reader, gm->st->folder, gm->row.file);
         gm->result = fd;
         if (fd < 0)
             return;

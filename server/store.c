@@ -104,7 +104,8 @@ static void load_stream(void *arg, const struct archive_stream *row)
     struct store *s = arg;
     struct stream *st = stream_new(s, row->name);
     st->id = row->id;
-    snprintf(st->code, sizeof st->code, "%s", row->code);
+    snprintf(st->code, sizeof st->code, "%" PRId64, row->created_ms);
+    snprintf(st->folder, sizeof st->folder, "%s", row->folder);
     snprintf(st->version, sizeof st->version, "%s", row->version);
     st->arn = xstrdup(row->arn);
     st->media_type = xstrdup(row->media_type);
@@ -190,7 +191,7 @@ static void create_run(struct job *job, void *ctx)
     struct create_job *c = (struct create_job *)job;
     const struct stream *st = c->st;
     struct archive_stream row = {.name = st->name,
-                                 .code = st->code,
+                                 .folder = st->folder,
                                  .arn = st->arn,
                                  .version = st->version,
                                  .media_type = st->media_type,
@@ -229,6 +230,8 @@ struct stream *store_create(struct store *s, const struct stream_spec *spec,
     struct stream *st = stream_new(s, spec->name);
     st->created_ms = unique_creation_ms(s);
     snprintf(st->code, sizeof st->code, "%" PRId64, st->created_ms);
+    /* for people; a file name has at most 255 bytes */
+    snprintf(st->folder, sizeof st->folder, "%.200s-%s", st->name, st->code);
     new_version(st->version);
     st->arn = xasprintf("arn:aws:kinesisvideo:%s:" ACCOUNT ":stream/%s/%s", s->region, st->name,
                         st->code);
@@ -267,13 +270,13 @@ struct delete_job {
 static void delete_run(struct job *job, void *ctx)
 {
     struct delete_job *d = (struct delete_job *)job;
-    job->result = archive_delete_stream(ctx, d->st->id, d->st->code, d->st->file);
+    job->result = archive_delete_stream(ctx, d->st->id, d->st->folder, d->st->file);
 }
 
 static void delete_after(struct job *job, void *ctx)
 {
     struct delete_job *d = (struct delete_job *)job;
-    archive_purge(ctx, d->st->code);
+    archive_purge(ctx, d->st->folder);
 }
 
 static void delete_done(struct job *job)
@@ -370,8 +373,8 @@ struct append_job {
 static void append_run(struct job *job, void *ctx)
 {
     struct append_job *a = (struct append_job *)job;
-    job->result =
-        archive_append(ctx, a->st->file, a->st->id, a->st->code, a->f->header, a->f->data, &a->row);
+    job->result = archive_append(ctx, a->st->file, a->st->id, a->st->folder, a->f->header,
+                                 a->f->data, &a->row);
 }
 
 static void append_done(struct job *job)
@@ -491,7 +494,7 @@ struct sweep_job {
 static void sweep_run(struct job *job, void *ctx)
 {
     struct sweep_job *w = (struct sweep_job *)job;
-    job->result = archive_sweep(ctx, w->st->id, w->st->code, w->st->file, w->before_ms);
+    job->result = archive_sweep(ctx, w->st->id, w->st->folder, w->st->file, w->before_ms);
 }
 
 static void sweep_after(struct job *job, void *ctx)

@@ -42,7 +42,7 @@ struct stream {
     struct store *store;
     unsigned refs;
     int64_t id;
-    char name[257], code[24], version[33];
+    char name[257], code[24], folder[232], version[33];
     char *arn, *media_type, *device_name, *kms_key, *tags;
     int64_t created_ms;
     uint32_t retention_h;

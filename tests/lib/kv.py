@@ -175,13 +175,7 @@ class Pipeline:
 
     def files(self, stream):
         """The archive's Matroska files of a stream, oldest first."""
-        import sqlite3
-        try:
-            db = sqlite3.connect("file:%s/archive/index.sqlite?mode=ro" % self.run, uri=True)
-            code = db.execute("select code from streams where name=?", (stream,)).fetchone()[0]
-        except (sqlite3.Error, TypeError):
-            return []
-        return sorted(glob.glob("%s/archive/%s/*.mkv" % (self.run, code)))
+        return sorted(glob.glob("%s/archive/%s-[0-9]*/*.mkv" % (self.run, stream)))
 
     def spool_files(self, stream):
         return sorted(glob.glob("%s/spool/%s/*.mkv" % (self.run, stream)))

@@ -113,9 +113,9 @@ static int count(struct stream *st)
 
 static int files(struct stream *st)
 {
-    char path[128];
+    char path[400];
     int n = 0;
-    snprintf(path, sizeof path, "%s/%s", dir, st->code);
+    snprintf(path, sizeof path, "%s/%s", dir, st->folder);
     DIR *d = opendir(path);
     struct dirent *e;
     while (d && (e = readdir(d)))
@@ -165,7 +165,7 @@ START_TEST(fragments_are_archived_in_one_file_until_the_header_changes)
     ck_assert_int_eq(archive_after(r, st->id, first, &row), 1);
     ck_assert_uint_eq(row.offset, 7);
     char bytes[8] = "";
-    int fd = archive_open_file(r, st->code, row.file);
+    int fd = archive_open_file(r, st->folder, row.file);
     ck_assert_int_eq(pread(fd, bytes, row.length, (off_t)row.offset), 3);
     ck_assert_str_eq(bytes, "two");
     close(fd);
@@ -215,13 +215,13 @@ END_TEST
 START_TEST(torn_tail_is_cut_and_stray_files_go)
 {
     struct stream *st = make("a", 1);
-    char path[160], stray[160], code[24];
+    char path[400], stray[400], folder[232];
     add(st, "HEAD", "one", 1000);
     wait_done();
-    snprintf(code, sizeof code, "%s", st->code);
+    snprintf(folder, sizeof folder, "%s", st->folder);
     store_close(&store);
-    snprintf(path, sizeof path, "%s/%s/0001.mkv", dir, code);
-    snprintf(stray, sizeof stray, "%s/%s/0002.mkv", dir, code);
+    snprintf(path, sizeof path, "%s/%s/0001.mkv", dir, folder);
+    snprintf(stray, sizeof stray, "%s/%s/0002.mkv", dir, folder);
     FILE *f = fopen(path, "a");
     fputs("torn", f);
     fclose(f);
@@ -238,11 +238,11 @@ END_TEST
 START_TEST(file_that_lost_its_end_loses_those_rows)
 {
     struct stream *st = make("a", 1);
-    char path[160];
+    char path[400];
     add(st, "HEAD", "one", 1000);
     add(st, "HEAD", "two", 2000);
     wait_done();
-    snprintf(path, sizeof path, "%s/%s/0001.mkv", dir, st->code);
+    snprintf(path, sizeof path, "%s/%s/0001.mkv", dir, st->folder);
     store_close(&store);
     ck_assert_int_eq(truncate(path, 8), 0);
     log_set_level(LOG_NONE);
@@ -271,10 +271,10 @@ END_TEST
 START_TEST(deleted_stream_takes_no_more_and_leaves_nothing)
 {
     struct stream *st = make("a", 1);
-    char path[128];
+    char path[400];
     add(st, "HEAD", "one", 1000);
     wait_done();
-    snprintf(path, sizeof path, "%s/%s", dir, st->code);
+    snprintf(path, sizeof path, "%s/%s", dir, st->folder);
     stream_ref(st);
     int64_t id = st->id;
     waiting++;
@@ -292,8 +292,8 @@ END_TEST
 START_TEST(failed_write_leaves_file_and_index_as_they_were)
 {
     struct stream *st = make("a", 1);
-    char path[128], away[128];
-    snprintf(path, sizeof path, "%s/%s", dir, st->code);
+    char path[400], away[128];
+    snprintf(path, sizeof path, "%s/%s", dir, st->folder);
     snprintf(away, sizeof away, "%s/away", dir);
     ck_assert_int_eq(rename(path, away), 0);
     log_set_level(LOG_NONE);
