@@ -17,9 +17,14 @@ PKGS := libevent libevent_openssl libevent_pthreads libzmq libprotobuf-c libcurl
 STAGES := capture encoder muxer uploader monitor server
 DIRS := media common $(STAGES) cli
 
-ifeq ($(filter help clean format install-deps run test bench fuzz asan lint,$(MAKECMDGOALS)),)
+# These goals do without the libraries, or install them first and then call make again.
+EARLY_GOALS := help clean format install-deps run test bench fuzz asan lint
+ifneq ($(filter-out $(EARLY_GOALS),$(or $(MAKECMDGOALS),all)),)
+PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+ifeq ($(PKG_LIBS),)
+$(error libraries to build with are missing here; `make install-deps` installs them)
+endif
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS))
-PKG_LIBS := $(shell pkg-config --libs $(PKGS))
 endif
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter
@@ -95,8 +100,9 @@ $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(ARCHIVES)
 $(B)/replay/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(ARCHIVES)
 	$(call say,LD,$@)mkdir -p $(@D) && $(LINK)
 
+# The demo's video is fetched while the compiler works.
 run: install-deps
-	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(MAKE) --no-print-directory -j$(or $(shell nproc),2) all build/media/street.mp4
 	$(Q)exec $(B)/bin/kvpipe run deploy/pipeline.yaml
 test: install-deps
 	$(Q)tests/run $(T)
@@ -112,6 +118,8 @@ format:
 	$(Q)clang-format -i $$(git ls-files '*.c' '*.h')
 install-deps:
 	$(Q)deploy/install-deps.sh
+build/media/street.mp4:
+	$(Q)deploy/sample-media.sh $(@D)
 
 install: all
 	$(Q)install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/doc/kvpipe

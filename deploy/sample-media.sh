@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes build/media/street.mp4, the demo's real camera video: a street scene from Debian's package opencv-doc, as H.264.
-# Idempotent. Without the package (no network) a synthetic clip takes its place, and this says so.
+# Idempotent. When the package (96 MB) cannot be had in 3 minutes, a synthetic clip takes its place, and this says so.
 set -eu
 
 dir=${1:-build/media}
@@ -12,7 +12,10 @@ command -v ffmpeg >/dev/null 2>&1 || {
 }
 mkdir -p "$dir"
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+download=""
+trap 'if [ -n "$download" ]; then kill "$download" 2>/dev/null || true; fi; rm -rf "$work"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 # No B-frames and a key frame every 2 s: what a camera sends. The name appears when the file is whole.
 encode() {
@@ -21,13 +24,30 @@ encode() {
         mv "$out.new" "$out"
 }
 
-real() {
-    (cd "$work" && chmod 755 . && apt-get download opencv-doc >apt.log 2>&1) || {
-        reason=$(tail -n 1 "$work/apt.log" 2>/dev/null || true)
+# A line now and then while apt-get downloads.
+fetch() {
+    (cd "$work" && chmod 755 . && exec timeout 180 apt-get -o Acquire::http::Timeout=15 -o Acquire::Retries=1 \
+        download opencv-doc >apt.log 2>&1) &
+    download=$!
+    seconds=0
+    while kill -0 "$download" 2>/dev/null; do
+        sleep 1
+        seconds=$((seconds + 1))
+        [ $((seconds % 5)) -ne 0 ] || echo "sample-media: $(du -sm "$work" | cut -f 1) of about 96 MB"
+    done
+    wait "$download" || {
+        download=""
+        reason=$(tail -n 1 "$work/apt.log")
         return 1
     }
-    dpkg -x "$work"/opencv-doc_*.deb "$work/x" || return 1
-    clip=$(find "$work/x" -name 'vtest.avi*' | head -n 1)
+    download=""
+}
+
+real() {
+    echo "sample-media: fetching a real street scene for the demo, once (96 MB, Debian package opencv-doc)"
+    fetch || return 1
+    dpkg-deb --fsys-tarfile "$work"/opencv-doc_*.deb | tar -x -C "$work" --wildcards '*/vtest.avi*' || return 1
+    clip=$(find "$work" -name 'vtest.avi*' | head -n 1)
     [ -n "$clip" ] || return 1
     case $clip in *.gz) gzip -d "$clip" && clip=${clip%.gz} ;; esac
     encode -i "$clip"
@@ -35,8 +55,8 @@ real() {
 
 reason="no such clip in it"
 if real; then
-    echo "sample-media: $out made from opencv-doc's vtest.avi"
+    echo "sample-media: $out is there"
 else
-    echo "sample-media: Debian package opencv-doc is not to be had ($reason): making a synthetic street.mp4" >&2
+    echo "sample-media: no opencv-doc (${reason:-too slow}): making a synthetic street.mp4" >&2
     encode -f lavfi -i testsrc2=size=768x576:rate=10:duration=60
 fi
