@@ -26,8 +26,8 @@ struct inlet_session {
     char stream[LINK_NAME_MAX + 1];
     enum state state;
     unsigned link;
-    struct link_vector vector, greatest; /* of the session; ever seen or stored */
-    struct link_positions next, acked;
+    struct link_vector vector, greatest;     /* of the session; ever seen or stored */
+    struct link_positions next, acked, told; /* wanted; durable; as last sent up */
     struct link_format *formats[LINK_TRACKS_MAX];
     bool ack_waits, fenced_said, ended;
     unsigned strikes;
@@ -214,11 +214,21 @@ void inlet_resume(struct inlet *in, struct inlet_session *s, const struct link_p
     if (s->state != ASKING)
         return;
     uint8_t tracks = s->next.tracks;
-    s->next = s->acked = *at;
+    s->next = s->acked = s->told = *at;
     s->next.tracks = s->acked.tracks = tracks;
     s->state = OPEN;
     s->ack_waits = false;
     send_positions(in, s, LINK_RESUME, &s->acked);
+}
+
+/* Upstream may soon have no credit left: an Ack that only waited to be joined by others must go. */
+static bool is_urgent(const struct inlet_session *s)
+{
+    for (unsigned i = 0; i < LINK_TRACKS_MAX; i++)
+        if ((s->acked.next[i] - s->told.next[i]) * 4 >= s->acked.credit[i] &&
+            s->acked.next[i] != s->told.next[i])
+            return true;
+    return false;
 }
 
 void inlet_ack(struct inlet *in, struct inlet_session *s, const struct link_positions *at)
@@ -457,14 +467,28 @@ static void beat(struct inlet *in, unsigned link)
     free(msg.heartbeat.sessions);
 }
 
-void inlet_flush(struct inlet *in)
+static void flush(struct inlet *in, bool urgent_only)
 {
     struct inlet_session *s;
     TAILQ_FOREACH (s, &in->sessions, entry) {
-        if (s->ack_waits && s->state == OPEN)
+        if (s->ack_waits && s->state == OPEN && urgent_only && !is_urgent(s))
+            continue;
+        if (s->ack_waits && s->state == OPEN) {
             send_positions(in, s, LINK_ACK, &s->acked);
+            s->told = s->acked;
+        }
         s->ack_waits = false;
     }
+}
+
+void inlet_flush(struct inlet *in)
+{
+    flush(in, false);
+}
+
+void inlet_flush_urgent(struct inlet *in)
+{
+    flush(in, true);
 }
 
 void inlet_tick(struct inlet *in, int64_t now)

@@ -48,6 +48,9 @@ void inlet_receive(struct inlet *in, unsigned link, struct link_msg *msg, int64_
 void inlet_tick(struct inlet *in, int64_t now_ns);
 /* Sends what waits: several Acks of one loop turn become one. */
 void inlet_flush(struct inlet *in);
+/* Sends only those of them that upstream needs to go on: a quarter of the credit is used up. The
+ * rest waits for inlet_tick. */
+void inlet_flush_urgent(struct inlet *in);
 
 /* What a durable log remembers: no vector of this stream up to and with this one will be accepted.
  */

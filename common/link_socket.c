@@ -461,7 +461,7 @@ static void client_readable(evutil_socket_t fd, short what, void *arg)
     }
     if (n == BATCH)
         zsock_again(&d->sock);
-    event_active(c->flush, 0, 0); /* after the stage had its turn: several Acks become one */
+    event_active(c->flush, 0, 0); /* after the stage had its turn */
 }
 
 static void monitor_readable(evutil_socket_t fd, short what, void *arg)
@@ -561,7 +561,7 @@ static void client_flush(evutil_socket_t fd, short what, void *arg)
 {
     struct link_client *c = arg;
     (void)fd, (void)what;
-    inlet_flush(c->inlet);
+    inlet_flush_urgent(c->inlet);
 }
 
 int link_client_create(struct event_base *base, const char *address, const struct conf_link *conf,

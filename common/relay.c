@@ -187,7 +187,7 @@ static void on_acked(void *arg, struct outlet_stream *o, const struct link_posit
         return;
     struct link_positions up = upward(s, at);
     inlet_ack(r->inlet, session, &up);
-    inlet_flush(r->inlet);
+    inlet_flush_urgent(r->inlet);
 }
 
 static void on_behind(void *arg, struct outlet_stream *o)
