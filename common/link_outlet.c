@@ -468,6 +468,7 @@ static void on_ack(struct outlet *o, struct outlet_stream *s, const struct link_
 static void on_fenced(struct outlet *o, struct outlet_stream *s, const struct link_vector *greatest,
                       int64_t now)
 {
+    uint64_t above = greatest->n ? greatest->v[0] : 0;
     bool again = s->fenced_ns && now - s->fenced_ns < FENCED_AGAIN_NS;
 
     if (!o->conf.source) {
@@ -476,11 +477,13 @@ static void on_fenced(struct outlet *o, struct outlet_stream *s, const struct li
         return;
     }
     s->fenced_ns = now;
+    if (above >=
+        INT64_MAX) /* no clock was ever there: a damaged or hostile peer, and no room above */
+        again = true;
     if (again) {
         s->state = STOPPED;
         s->owner = NULL;
     } else {
-        uint64_t above = greatest->n ? greatest->v[0] : 0;
         s->prefix.v[0] = (above > s->prefix.v[0] ? above : s->prefix.v[0]) + 1;
         s->own = 0;
         choose(s, now);

@@ -218,6 +218,23 @@ static int zsock_receive(struct zsock *z, bool with_id, struct parts *p)
     return 0;
 }
 
+/* At most ten lines a second: a flood must not fill the disk with what it is about. */
+static void say_undecodable(const char *where, size_t bytes, const char *why)
+{
+    static int64_t next_ns;
+    static uint64_t unsaid;
+    int64_t now = clock_mono_ns();
+
+    if (now < next_ns) {
+        unsaid++;
+        return;
+    }
+    log_warn("link.undecodable", "on=%s bytes=%zu cause=\"%s\" more_before=%llu", where, bytes, why,
+             (unsigned long long)unsaid);
+    next_ns = now + 100 * NS_PER_MS;
+    unsaid = 0;
+}
+
 /* Decodes what was read; the payload's reference goes into a frame. Returns false after counting
  * and logging a refusal. */
 static bool decode(struct parts *p, struct link_msg *msg, uint64_t *refused, const char *where)
@@ -233,8 +250,7 @@ static bool decode(struct parts *p, struct link_msg *msg, uint64_t *refused, con
         return true;
     }
     ++*refused;
-    log_warn("link.undecodable", "on=%s bytes=%zu cause=\"%s\"", where,
-             p->header ? p->header->len : 0, why);
+    say_undecodable(where, p->header ? p->header->len : 0, why);
     return false;
 }
 

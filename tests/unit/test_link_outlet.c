@@ -384,6 +384,14 @@ START_TEST(rule_9_fenced_again_soon_stops)
 }
 END_TEST
 
+START_TEST(rule_9_an_epoch_without_any_above_stops)
+{
+    opened("r", &roomy, false, "0+8");
+    closed(1, "cam", "1.1", LINK_CLOSE_FENCED, "18446744073709551615.1");
+    said("fenced by 18446744073709551615.1 stopped");
+}
+END_TEST
+
 START_TEST(rule_9_fenced_again_late_goes_on)
 {
     opened("r", &roomy, false, "0+8");
@@ -1190,6 +1198,7 @@ static void fill(TCase *tc)
     tcase_add_test(tc, rule_8_a_heartbeat_makes_up_for_a_lost_ack);
     tcase_add_test(tc, rule_9_a_new_epoch_above_the_one_that_fenced);
     tcase_add_test(tc, rule_9_fenced_again_soon_stops);
+    tcase_add_test(tc, rule_9_an_epoch_without_any_above_stops);
     tcase_add_test(tc, rule_9_fenced_again_late_goes_on);
     tcase_add_test(tc, rule_10_a_frame_that_was_sent_is_not_dropped);
     tcase_add_test(tc, rule_10_a_number_wanted_again_and_gone_becomes_a_gap);
