@@ -28,7 +28,8 @@
 #define START_NS (10 * NS_PER_S) /* a file that gives nothing for so long is given up */
 #define RETRY_MIN_MS 500u
 #define RETRY_MAX_MS 10000u
-#define SETTLING_AUDIO 64u /* buffers of sound kept while video has no key frame yet */
+#define SHORT_NS (5 * NS_PER_S / 2) /* so much less than a file says it holds is too little */
+#define SETTLING_AUDIO 64u          /* buffers of sound kept while video has no key frame yet */
 
 enum phase {
     WAITING,    /* for the next attempt */
@@ -69,6 +70,8 @@ struct stream {
     uint64_t taken; /* frames in this connection */
     uint64_t frames_in, frames_out, bytes_out, reconnects;
     bool ever_connected, lost;
+    int64_t first_ns, last_ns; /* times of the source seen in this connection, of all its tracks */
+    bool seen_any, said_short;
     char last_note[NOTE_MAX];        /* the same trouble is logged once */
     const struct pull_item *current; /* while track_take() runs */
 };
@@ -79,6 +82,14 @@ static void lost_connection(struct stream *s, const char *cause, const char *wha
 static void say(struct stream *s, const char *state, const char *note)
 {
     report_state(s->capture->stage->report, s->conf->name, state, note);
+}
+
+/* Where the source is. An RTSP address is checked to be without login. */
+static const char *place(const struct stream *s)
+{
+    const struct conf_source *c = &s->conf->source;
+
+    return c->url ? c->url : c->path ? c->path : c->device ? c->device : "-";
 }
 
 /* ---- towards the link ---- */
@@ -122,7 +133,8 @@ static void on_payload(void *arg, struct track *t, const struct track_out *out)
     struct stream *s = arg;
     unsigned index = (unsigned)(t - s->track);
     int64_t now = clock_wall_ns();
-    int64_t captured = s->waits || !s->current ? now : s->current->wall_ns;
+    /* A source that runs ahead and is paced here counts as captured when it is due. */
+    int64_t captured = s->waits || s->paced || !s->current ? now : s->current->wall_ns;
     struct link_item item = {.key = out->key,
                              .track = (uint8_t)(index + 1),
                              .duration_ns = out->duration_ns,
@@ -160,12 +172,27 @@ static void meet_candidates(struct stream *s, const struct pull_state *st)
     }
 }
 
+static void note_source_time(struct stream *s, const struct pull_item *item)
+{
+    int64_t t = item->pts_ns != PULL_NONE ? item->pts_ns : item->dts_ns;
+
+    if (t == PULL_NONE)
+        return;
+    if (!s->seen_any || t < s->first_ns)
+        s->first_ns = t;
+    if (!s->seen_any || t > s->last_ns)
+        s->last_ns = t;
+    s->seen_any = true;
+}
+
 static void drop_head(struct stream *s, unsigned i)
 {
     struct pull_item *item = pull_take(s->pull, i);
 
-    if (item)
-        pull_item_free(item);
+    if (!item)
+        return;
+    note_source_time(s, item);
+    pull_item_free(item);
 }
 
 /* Whether candidate i has a first buffer to begin with; throws away those before it. */
@@ -408,6 +435,7 @@ static void take(struct stream *s, unsigned i)
     uint64_t formats = t->formats;
     const char *why;
 
+    note_source_time(s, item);
     s->current = item;
     if (track_take(t, item, on_payload, s, &why) < 0)
         leave_out(s, i, why);
@@ -484,7 +512,8 @@ static void connect_now(struct stream *s)
     s->began_mono_ns = clock_mono_ns();
     s->ready_mono_ns = 0;
     s->taken = 0;
-    rc = connection_start(s->ops, s->conf, &s->connection, why);
+    s->seen_any = false;
+    rc = connection_start(s->ops, s->conf, s->ever_connected, &s->connection, why);
     if (rc) {
         lost_connection(s, why, "");
         return;
@@ -530,9 +559,9 @@ static void lost_connection(struct stream *s, const char *cause, const char *wha
     snprintf(note, sizeof note, "%s%s%s; tried again by itself", cause, what_to_do[0] ? "; " : "",
              what_to_do);
     if (s->failures == 1 || strcmp(note, s->last_note) != 0)
-        log_warn("capture.source.lost", "stream=%s source=%s cause=\"%s%s%s\" retry_ms=%lld",
-                 s->conf->name, s->ops->name, cause, what_to_do[0] ? "; " : "", what_to_do,
-                 (long long)(wait / NS_PER_MS));
+        log_warn("capture.source.lost", "stream=%s source=%s at=%s cause=\"%s%s%s\" retry_ms=%lld",
+                 s->conf->name, s->ops->name, place(s), cause, what_to_do[0] ? "; " : "",
+                 what_to_do, (long long)(wait / NS_PER_MS));
     snprintf(s->last_note, sizeof s->last_note, "%s", note);
     say(s, "connecting", note);
 }
@@ -545,8 +574,28 @@ static void begin_again(struct stream *s)
     connect_now(s);
 }
 
+/* Demuxers take the end of a file that was cut, or sizes in it that cannot be, for its end. Their
+ * duration is what the file says of itself. */
+static void check_whole(struct stream *s, char *note, size_t size)
+{
+    int64_t want = connection_duration_ns(s->connection), got = s->last_ns - s->first_ns;
+
+    note[0] = '\0';
+    if (s->ops != &source_file || !s->seen_any || want <= 0 || want - got < SHORT_NS)
+        return;
+    snprintf(note, size, "the file ends at %.1f s of %.1f s: it is cut or damaged; %s",
+             (double)got / NS_PER_S, (double)want / NS_PER_S, s->ops->advice);
+    if (!s->said_short)
+        log_warn("capture.source.short", "stream=%s source=%s at=%s cause=\"%s\"", s->conf->name,
+                 s->ops->name, place(s), note);
+    s->said_short = true;
+}
+
 static void source_ended(struct stream *s)
 {
+    char note[NOTE_MAX];
+
+    check_whole(s, note, sizeof note);
     if (s->ops->endless) {
         lost_connection(s, "the source ended the stream", s->ops->advice);
     } else if (s->conf->source.loop && s->taken) {
@@ -555,7 +604,7 @@ static void source_ended(struct stream *s)
         finish(s, ENDED);
         log_info("capture.ended", "stream=%s frames=%llu", s->conf->name,
                  (unsigned long long)s->frames_out);
-        say(s, "ended", "");
+        say(s, "ended", note);
     }
 }
 
