@@ -57,7 +57,7 @@ static void stop(GstElement *pipeline, gpointer arg)
     gst_element_set_state(pipeline, GST_STATE_NULL);
 }
 
-int connection_start(const struct source_ops *ops, const struct conf_stream *conf,
+int connection_start(const struct source_ops *ops, const struct conf_stream *conf, bool again,
                      struct connection **out, char *why)
 {
     struct connection *c = xcalloc(1, sizeof *c);
@@ -66,7 +66,7 @@ int connection_start(const struct source_ops *ops, const struct conf_stream *con
     *out = NULL;
     c->refs = 1;
     c->ops = ops;
-    c->pull = pull_new(conf->name);
+    c->pull = pull_new(conf->name, again);
     c->pipeline = gst_object_ref_sink(gst_pipeline_new(NULL));
     if (!c->pull) {
         snprintf(why, SOURCE_WHY_MAX, "too many open files; raise the limit (ulimit -n)");
@@ -90,6 +90,13 @@ int connection_start(const struct source_ops *ops, const struct conf_stream *con
 struct pull *connection_pull(struct connection *c)
 {
     return c->pull;
+}
+
+int64_t connection_duration_ns(struct connection *c)
+{
+    gint64 duration = 0;
+
+    return gst_element_query_duration(c->pipeline, GST_FORMAT_TIME, &duration) ? duration : 0;
 }
 
 bool connection_started(const struct connection *c)

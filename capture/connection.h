@@ -10,11 +10,13 @@
 
 struct connection;
 
-/* Builds and starts. Errors after the return come through the pull. Returns 0, or a negative errno
- * with the cause in why[SOURCE_WHY_MAX]. */
-int connection_start(const struct source_ops *ops, const struct conf_stream *conf,
+/* Builds and starts. `again`: tracks it leaves out were logged before. Errors after the return come
+ * through the pull. Returns 0, or a negative errno with the cause in why[SOURCE_WHY_MAX]. */
+int connection_start(const struct source_ops *ops, const struct conf_stream *conf, bool again,
                      struct connection **out, char *why);
 struct pull *connection_pull(struct connection *c);
+/* How long the source says it is, 0 when it does not. */
+int64_t connection_duration_ns(struct connection *c);
 /* The pipeline has started, and the pull knows whether it is live. */
 bool connection_started(const struct connection *c);
 /* Closes the pull and stops the pipeline in a thread of its own. *c may be NULL. */

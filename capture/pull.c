@@ -38,12 +38,12 @@ struct pull {
     int fd;
     pthread_mutex_t lock;
     pthread_cond_t room;
-    bool closed, ignore_segments;
+    bool closed, ignore_segments, quiet;
     struct pull_state state;
     struct pull_track track[PULL_TRACKS_MAX];
 };
 
-struct pull *pull_new(const char *stream)
+struct pull *pull_new(const char *stream, bool quiet)
 {
     struct pull *p = xcalloc(1, sizeof *p);
 
@@ -54,6 +54,7 @@ struct pull *pull_new(const char *stream)
     }
     p->refs = 1;
     p->stream = xstrdup(stream);
+    p->quiet = quiet;
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->room, NULL);
     return p;
@@ -286,7 +287,8 @@ int pull_attach(struct pull *p, GstPad *pad, enum pull_kind kind, const char *na
 
 void pull_refuse(struct pull *p, const char *name, const char *why)
 {
-    log_warn("capture.track.refused", "stream=%s track=%s cause=\"%s\"", p->stream, name, why);
+    if (!p->quiet)
+        log_warn("capture.track.refused", "stream=%s track=%s cause=\"%s\"", p->stream, name, why);
     pthread_mutex_lock(&p->lock);
     if (!p->state.refused[0])
         snprintf(p->state.refused, sizeof p->state.refused, "track %.60s left out: %.170s", name,

@@ -33,8 +33,9 @@ struct pull_item {
 
 struct pull; /* reference-counted: GStreamer's threads and the loop hold it */
 
-/* `stream` is for log lines (copied). Returns NULL without descriptors. */
-struct pull *pull_new(const char *stream);
+/* `stream` is for log lines (copied); `quiet`: tracks left out are not logged again. Returns NULL
+ * without descriptors. */
+struct pull *pull_new(const char *stream, bool quiet);
 struct pull *pull_ref(struct pull *p);
 void pull_unref(struct pull **p);
 const char *pull_stream(const struct pull *p);
