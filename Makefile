@@ -102,7 +102,7 @@ $(B)/replay/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(ARCHIVES)
 
 # The demo's video is fetched while the compiler works.
 run: install-deps
-	$(Q)$(MAKE) --no-print-directory -j$(or $(shell nproc),2) all build/media/street.mp4
+	$(Q)$(MAKE) --no-print-directory -j$(or $(shell nproc),2) build/media/street.mp4 all
 	$(Q)exec $(B)/bin/kvpipe run deploy/pipeline.yaml
 test: install-deps
 	$(Q)tests/run $(T)
@@ -121,12 +121,15 @@ install-deps:
 build/media/street.mp4:
 	$(Q)deploy/sample-media.sh $(@D)
 
+DOCS := $(DESTDIR)$(PREFIX)/share/doc/kvpipe
+MAN := $(DESTDIR)$(PREFIX)/share/man
 install: all
-	$(Q)install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/doc/kvpipe
+	$(Q)install -d $(DESTDIR)$(PREFIX)/bin $(MAN)/man1 $(MAN)/man5 $(DOCS)/proto
 	$(Q)install -m 755 $(BINS) $(DESTDIR)$(PREFIX)/bin
-	$(Q)install -m 644 $(wildcard $(addsuffix /*.1,$(DIRS))) $(DESTDIR)$(PREFIX)/share/man/man1
-	$(Q)install -m 644 $(wildcard common/*.5) $(DESTDIR)$(PREFIX)/share/man/man5
-	$(Q)install -m 644 README.md CHANGELOG.md LICENSE deploy/pipeline.yaml proto/README.md $(PROTO_SRC) $(DESTDIR)$(PREFIX)/share/doc/kvpipe
+	$(Q)install -m 644 $(wildcard $(addsuffix /*.1,$(DIRS))) $(MAN)/man1
+	$(Q)install -m 644 $(wildcard common/*.5) $(MAN)/man5
+	$(Q)install -m 644 $(wildcard README.md CHANGELOG.md LICENSE) deploy/pipeline.yaml $(DOCS)
+	$(Q)install -m 644 $(wildcard proto/README.md) $(PROTO_SRC) $(DOCS)/proto
 clean:
 	$(Q)rm -rf build
 help:

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the Debian/Ubuntu packages that kvpipe needs to build, run and test. Idempotent; asks for nothing.
+# Installs the Debian 12 packages that kvpipe needs to build, run and test. Idempotent; asks for nothing.
 # What is already there costs one dpkg-query; apt runs only for what is missing.
 set -eu
 
@@ -13,9 +13,12 @@ check libsubunit-dev libgstrtspserver-1.0-dev ffmpeg mkvtoolnix
 python3 python3-yaml python3-boto3 python3-botocore python3-zmq python3-protobuf openssl curl
 "
 
+# shellcheck disable=SC2086
+present=" $(dpkg-query -W -f '${Package}:${Status}\n' $packages 2>/dev/null |
+    sed -n 's/:install ok installed$//p' | tr '\n' ' ') "
 missing=""
 for p in $packages; do
-    dpkg-query -W -f '${Status}\n' "$p" 2>/dev/null | grep -q '^install ok installed$' || missing="$missing $p"
+    case $present in *" $p "*) ;; *) missing="$missing $p" ;; esac
 done
 [ -n "$missing" ] || exit 0
 
@@ -31,16 +34,38 @@ if [ "$(id -u)" -ne 0 ]; then
     }
     sudo="sudo"
 fi
-count=$(echo "$missing" | wc -w)
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-echo "install-deps: installing $count packages (some minutes on a fresh machine)"
-export DEBIAN_FRONTEND=noninteractive
-$sudo apt-get update -qq >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
-# shellcheck disable=SC2086
-$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing >"$log" 2>&1 || {
-    tail -n 30 "$log" >&2
-    echo "install-deps: apt-get failed; its last lines are above" >&2
-    exit 1
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# A line now and then from apt's own count of its progress.
+progress() {
+    before=""
+    while sleep 10 >/dev/null 2>&1; do
+        now=$(sed -n 's/^dlstatus:[^:]*:\([0-9]*\).*/downloading, \1 %/p; s/^pmstatus:[^:]*:\([0-9]*\).*/installing, \1 %/p' \
+            "$log" | tail -n 1)
+        [ "$now" = "$before" ] || echo "install-deps: $now"
+        before=$now
+    done
 }
+
+# Another apt (a machine's first minutes) is waited for.
+apt() {
+    $sudo env DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l apt-get -q -o APT::Status-Fd=1 -o DPkg::Lock::Timeout=300 \
+        -o Acquire::Retries=3 "$@" >"$log" 2>&1 </dev/null || {
+        grep -v -E '^(dl|pm)status:' "$log" | tail -n 30 >&2
+        echo "install-deps: apt-get $1 failed; its last lines are above" >&2
+        return 1
+    }
+}
+
+echo "install-deps: installing $(echo "$missing" | wc -w) packages and what they need (on a fresh machine" \
+    "400 MB to download, 1.6 GB on disk, some minutes)"
+apt update
+progress &
+teller=$!
+trap 'kill "$teller" 2>/dev/null || true; rm -f "$log"' EXIT
+# shellcheck disable=SC2086
+apt install -y --no-install-recommends $missing
 echo "install-deps: done"
