@@ -77,6 +77,10 @@ class Pipeline:
         }
         if SLOW > 1:
             self.conf["link"] = {"heartbeat_ms": 500, "silence_ms": 4000}
+        self.rewrite(**sections)
+
+    def rewrite(self, **sections):
+        """Adds to or replaces top-level keys of the config and writes it. What runs does not notice."""
         for key, value in sections.items():
             if isinstance(value, dict):
                 self.conf.setdefault(key, {}).update(value)
