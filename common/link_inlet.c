@@ -156,8 +156,8 @@ void inlet_link_down(struct inlet *in, unsigned link)
 static void refuse(struct inlet *in, unsigned link, const struct link_msg *msg, const char *why)
 {
     in->refused++;
-    log_warn("link.refused", "link=%u type=%s stream=%s cause=\"%s\"", link,
-             link_type_name(msg->type), msg->stream, why);
+    LOG_WARN_FEW("link.refused", "link=%u type=%s stream=%s cause=\"%s\"", link,
+                 link_type_name(msg->type), msg->stream, why);
 }
 
 static void send_fenced(struct inlet *in, unsigned link, const char *stream,

@@ -417,8 +417,9 @@ static void on_resume(struct outlet *o, struct outlet_stream *s, const struct li
         return;
     if (!covers(s, at) || beyond(s, at, true)) {
         o->refused++;
-        log_warn("link.resume_refused",
-                 "stream=%s cause=\"positions that were never sent or tracks missing\"", s->name);
+        LOG_WARN_FEW("link.resume_refused",
+                     "stream=%s cause=\"positions that were never sent or tracks missing\"",
+                     s->name);
         return;
     }
     s->state = OPEN;
@@ -454,8 +455,9 @@ static void on_ack(struct outlet *o, struct outlet_stream *s, const struct link_
         return;
     if (!covers(s, at) || beyond(s, at, false)) {
         o->refused++;
-        log_warn("link.ack_refused",
-                 "stream=%s cause=\"positions that were never sent or tracks missing\"", s->name);
+        LOG_WARN_FEW("link.ack_refused",
+                     "stream=%s cause=\"positions that were never sent or tracks missing\"",
+                     s->name);
         return;
     }
     if (!acked(s, at))
@@ -566,7 +568,7 @@ static void on_hello(struct outlet *o, uint64_t id, const struct link_msg *msg, 
 
     if (msg->hello.version != LINK_VERSION || !msg->hello.instance[0]) {
         o->refused++;
-        log_warn(
+        LOG_WARN_FEW(
             "link.hello_refused",
             "peer=%s version=%u cause=\"this side speaks version %d; run stages of one release\"",
             msg->hello.instance, msg->hello.version, LINK_VERSION);
@@ -668,8 +670,8 @@ void outlet_receive(struct outlet *o, uint64_t id, const struct link_msg *msg, i
         break;
     default:
         o->refused++;
-        log_warn("link.refused", "peer=%s type=%s cause=\"not for this end of a link\"",
-                 p->instance, link_type_name(msg->type));
+        LOG_WARN_FEW("link.refused", "peer=%s type=%s cause=\"not for this end of a link\"",
+                     p->instance, link_type_name(msg->type));
     }
 }
 

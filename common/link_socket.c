@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include <zmq.h>
 
@@ -218,23 +220,6 @@ static int zsock_receive(struct zsock *z, bool with_id, struct parts *p)
     return 0;
 }
 
-/* At most ten lines a second: a flood must not fill the disk with what it is about. */
-static void say_undecodable(const char *where, size_t bytes, const char *why)
-{
-    static int64_t next_ns;
-    static uint64_t unsaid;
-    int64_t now = clock_mono_ns();
-
-    if (now < next_ns) {
-        unsaid++;
-        return;
-    }
-    log_warn("link.undecodable", "on=%s bytes=%zu cause=\"%s\" more_before=%llu", where, bytes, why,
-             (unsigned long long)unsaid);
-    next_ns = now + 100 * NS_PER_MS;
-    unsaid = 0;
-}
-
 /* Decodes what was read; the payload's reference goes into a frame. Returns false after counting
  * and logging a refusal. */
 static bool decode(struct parts *p, struct link_msg *msg, uint64_t *refused, const char *where)
@@ -250,7 +235,10 @@ static bool decode(struct parts *p, struct link_msg *msg, uint64_t *refused, con
         return true;
     }
     ++*refused;
-    say_undecodable(where, p->header ? p->header->len : 0, why);
+    LOG_WARN_FEW("link.undecodable",
+                 "on=%s bytes=%zu cause=\"%s\" effect=\"left out\" do=\"find who else connects "
+                 "there; run stages of one release\"",
+                 where, p->header ? p->header->len : 0, why);
     return false;
 }
 
@@ -358,11 +346,31 @@ static void server_tick(evutil_socket_t fd, short what, void *arg)
     outlet_tick(s->outlet, clock_mono_ns());
 }
 
+/* ZeroMQ takes the path of an ipc socket from whoever listens there: ask before. */
+static bool ipc_taken(const char *address)
+{
+    struct sockaddr_un sun = {.sun_family = AF_UNIX};
+    if (strncmp(address, "ipc://", 6) != 0 || strlen(address + 6) >= sizeof sun.sun_path)
+        return false;
+    strcpy(sun.sun_path, address + 6);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool taken = fd >= 0 && (connect(fd, (struct sockaddr *)&sun, sizeof sun) == 0 ||
+                             errno == EAGAIN); /* its queue is full */
+    struct ucred who;
+    socklen_t len = sizeof who;
+    if (taken && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0 && who.pid == getpid())
+        taken = false; /* a socket of ours that ZeroMQ is still closing */
+    if (fd >= 0)
+        close(fd);
+    return taken;
+}
+
 static int bind_socket(void *zmq, const char *address)
 {
-    if (zmq_bind(zmq, address) == 0)
+    bool taken = ipc_taken(address);
+    if (!taken && zmq_bind(zmq, address) == 0)
         return 0;
-    int err = errno;
+    int err = taken ? EADDRINUSE : errno;
     log_error("link.bind",
               "address=%s cause=\"%s\" do=\"stop the process that has it, or give this stage "
               "another `listen`\"",

@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 2048
+#define FEW_LINES 5
+#define FEW_NS 10000000000LL
 
 static const char *log_program = "kvpipe";
 static _Atomic int log_level_now = LOG_INFO;
@@ -77,3 +79,21 @@ LOG_FUNCTION(log_error, LOG_ERROR)
 LOG_FUNCTION(log_warn, LOG_WARN)
 LOG_FUNCTION(log_info, LOG_INFO)
 LOG_FUNCTION(log_debug, LOG_DEBUG)
+
+int log_few_due(struct log_few *few, const char *id)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    long long now_ns = ts.tv_sec * 1000000000LL + ts.tv_nsec;
+    if (!few->began_ns || now_ns - few->began_ns >= FEW_NS) {
+        if (few->left_out)
+            log_warn(id, "and %u more like the last", few->left_out);
+        *few = (struct log_few){.began_ns = now_ns};
+    }
+    if (few->said == FEW_LINES) {
+        few->left_out++;
+        return 0;
+    }
+    few->said++;
+    return 1;
+}

@@ -22,4 +22,20 @@ void log_warn(const char *id, const char *fmt, ...) __attribute__((format(printf
 void log_info(const char *id, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void log_debug(const char *id, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* For lines that a peer can cause as often as it likes: at most 5 in 10 s from one place in the
+ * code, then how many more there were. From one thread alone. */
+struct log_few {
+    long long began_ns;
+    unsigned said, left_out;
+};
+#define LOG_WARN_FEW(id, ...)                                                                      \
+    do {                                                                                           \
+        static struct log_few log_few_here;                                                        \
+        if (log_few_due(&log_few_here, id))                                                        \
+            log_warn(id, __VA_ARGS__);                                                             \
+    } while (0)
+
+/* Whether the next line of this place may be written; says what was left out before it. */
+int log_few_due(struct log_few *few, const char *id);
+
 #endif
