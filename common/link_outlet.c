@@ -10,26 +10,17 @@
 #include <sys/queue.h>
 
 #include "common/clock.h"
+#include "common/link_peers.h"
 #include "common/link_window.h"
 #include "common/log.h"
 #include "common/mem.h"
 
-#define PEERS_MAX 1024
 #define CREDIT_MAX 65536             /* numbers; more than any stage can want */
 #define MOVE_AFTER_NS (2 * NS_PER_S) /* a stream moves to a new instance at most so often */
 #define FENCED_AGAIN_NS (60 * NS_PER_S)
 #define STRIKES 2 /* heartbeats that must show the same lack before a new Open */
 
 enum state { NO_OWNER, OPENING, OPEN, STOPPED };
-
-struct peer {
-    TAILQ_ENTRY(peer) entry;
-    uint64_t id;
-    char instance[LINK_INSTANCE_MAX + 1];
-    uint64_t incarnation;
-    int64_t heard_ns;
-    bool usable, draining;
-};
 
 struct track {
     uint8_t number;             /* 0: slot not used */
@@ -50,7 +41,7 @@ struct outlet_stream {
     enum state state;
     struct link_vector prefix; /* source: the epoch; relay: the vector of the inlet's session */
     uint64_t own;              /* this hop's number, raised for every Open */
-    struct peer *owner;
+    struct link_peer *owner;
     struct track tracks[LINK_TRACKS_MAX];
     struct outlet_window bound;
     bool live, ended, ended_sent, blocked;
@@ -64,9 +55,8 @@ struct outlet {
     struct outlet_conf conf;
     struct outlet_ops ops;
     void *arg;
-    TAILQ_HEAD(, peer) peers;
+    struct link_peers peers;
     TAILQ_HEAD(, outlet_stream) streams;
-    unsigned npeers;
     int64_t beat_ns, tick_ns;
     uint64_t refused;
 };
@@ -84,7 +74,7 @@ struct outlet *outlet_create(const struct outlet_conf *conf, const struct outlet
     o->conf = *conf;
     o->ops = *ops;
     o->arg = arg;
-    TAILQ_INIT(&o->peers);
+    link_peers_init(&o->peers);
     TAILQ_INIT(&o->streams);
     return o;
 }
@@ -97,54 +87,11 @@ void outlet_destroy(struct outlet **out)
         return;
     for (struct outlet_stream *s; (s = TAILQ_FIRST(&o->streams));)
         outlet_stream_remove(o, &s);
-    for (struct peer *p; (p = TAILQ_FIRST(&o->peers));) {
-        TAILQ_REMOVE(&o->peers, p, entry);
-        free(p);
-    }
+    link_peers_fini(&o->peers);
     free(o);
 }
 
 /* ---- owners ---- */
-
-static struct peer *find_peer(struct outlet *o, uint64_t id)
-{
-    struct peer *p;
-    TAILQ_FOREACH (p, &o->peers, entry)
-        if (p->id == id)
-            return p;
-    return NULL;
-}
-
-/* Rendezvous hashing: the peer with the greatest hash of (stream, instance), so that only streams
- * of a lost peer move. */
-static uint64_t score(const char *stream, const char *instance)
-{
-    uint64_t h = UINT64_C(14695981039346656037);
-    for (const char *c = stream; *c; c++)
-        h = (h ^ (uint8_t)*c) * UINT64_C(1099511628211);
-    h = (h ^ 0xff) * UINT64_C(1099511628211);
-    for (const char *c = instance; *c; c++)
-        h = (h ^ (uint8_t)*c) * UINT64_C(1099511628211);
-    h ^= h >> 33;
-    h *= UINT64_C(0xff51afd7ed558ccd);
-    h ^= h >> 33;
-    h *= UINT64_C(0xc4ceb9fe1a85ec53);
-    return h ^ h >> 33;
-}
-
-static struct peer *best_peer(const struct outlet_stream *s)
-{
-    struct peer *p, *best = NULL;
-    uint64_t most = 0;
-    TAILQ_FOREACH (p, &s->outlet->peers, entry) {
-        uint64_t x = score(s->name, p->instance);
-        if (p->usable && !p->draining && (!best || x > most)) {
-            best = p;
-            most = x;
-        }
-    }
-    return best;
-}
 
 static struct link_vector vector_of(const struct outlet_stream *s)
 {
@@ -157,7 +104,7 @@ static void set_name(struct link_msg *msg, const struct outlet_stream *s)
     msg->vector = vector_of(s);
 }
 
-static int send_to(struct outlet *o, struct peer *p, const struct link_msg *msg, int64_t now)
+static int send_to(struct outlet *o, struct link_peer *p, const struct link_msg *msg, int64_t now)
 {
     int r = o->ops.send(o->ops.send_arg, p->id, msg);
     if (r == -EHOSTUNREACH)
@@ -166,7 +113,7 @@ static int send_to(struct outlet *o, struct peer *p, const struct link_msg *msg,
 }
 
 /* Rule 3: every Open carries a number never used before. */
-static void open_on(struct outlet_stream *s, struct peer *p, int64_t now)
+static void open_on(struct outlet_stream *s, struct link_peer *p, int64_t now)
 {
     struct link_msg msg = {.type = LINK_OPEN};
 
@@ -189,7 +136,7 @@ static void choose(struct outlet_stream *s, int64_t now)
 {
     if (s->state == STOPPED)
         return;
-    struct peer *p = best_peer(s);
+    struct link_peer *p = link_peers_best(&s->outlet->peers, s->name);
     if (p) {
         open_on(s, p, now);
         return;
@@ -198,7 +145,7 @@ static void choose(struct outlet_stream *s, int64_t now)
     s->state = NO_OWNER;
 }
 
-static void leave_peer(struct outlet *o, struct peer *p, int64_t now)
+static void leave_peer(struct outlet *o, struct link_peer *p, int64_t now)
 {
     struct outlet_stream *s;
     p->usable = false;
@@ -209,16 +156,15 @@ static void leave_peer(struct outlet *o, struct peer *p, int64_t now)
 
 void outlet_peer_gone(struct outlet *o, uint64_t id, int64_t now)
 {
-    struct peer *p = find_peer(o, id);
+    struct link_peer *p = link_peers_find(&o->peers, id);
     if (!p)
         return;
-    TAILQ_REMOVE(&o->peers, p, entry); /* first: choosing anew may find other peers gone, too */
-    o->npeers--;
+    link_peers_remove(&o->peers, p); /* first: choosing anew may find other peers gone, too */
     leave_peer(o, p, now);
     free(p);
 }
 
-static void send_close(struct outlet_stream *s, struct peer *p, enum link_close_reason why,
+static void send_close(struct outlet_stream *s, struct link_peer *p, enum link_close_reason why,
                        struct link_vector vector, int64_t now)
 {
     struct link_msg msg = {.type = LINK_CLOSE};
@@ -231,7 +177,7 @@ static void send_close(struct outlet_stream *s, struct peer *p, enum link_close_
 /* A better instance is there: go over, unless the stream went over a moment ago. */
 static void move_if_better(struct outlet_stream *s, int64_t now)
 {
-    struct peer *best = best_peer(s), *old = s->owner;
+    struct link_peer *best = link_peers_best(&s->outlet->peers, s->name), *old = s->owner;
     uint64_t old_id;
 
     if (!best || best == old || s->state == STOPPED)
@@ -241,7 +187,7 @@ static void move_if_better(struct outlet_stream *s, int64_t now)
     struct link_vector v = vector_of(s);
     old_id = old ? old->id : 0;
     open_on(s, best, now);
-    if (old_id && (old = find_peer(s->outlet, old_id)))
+    if (old_id && (old = link_peers_find(&s->outlet->peers, old_id)))
         send_close(s, old, LINK_CLOSE_MOVED, v, now);
 }
 
@@ -494,7 +440,7 @@ static void on_fenced(struct outlet *o, struct outlet_stream *s, const struct li
         o->ops.fenced(o->arg, s, greatest, again);
 }
 
-static void on_close(struct outlet *o, struct peer *p, const struct link_msg *msg, int64_t now)
+static void on_close(struct outlet *o, struct link_peer *p, const struct link_msg *msg, int64_t now)
 {
     if (msg->close.reason == LINK_CLOSE_DRAINING) {
         p->draining = true;
@@ -533,14 +479,14 @@ static bool lacks(struct outlet_stream *s, const struct link_heartbeat_session *
     return lacking;
 }
 
-static void check_positions(struct outlet *o, struct peer *p, const struct link_msg *msg,
+static void check_positions(struct outlet *o, struct link_peer *p, const struct link_msg *msg,
                             int64_t now)
 {
     struct outlet_stream *s;
     uint64_t id = p->id;
 
     TAILQ_FOREACH (s, &o->streams, entry) {
-        if (find_peer(o, id) != p)
+        if (link_peers_find(&o->peers, id) != p)
             return;
         if (s->owner != p || (s->state != OPENING && s->state != OPEN))
             continue;
@@ -564,7 +510,7 @@ static void check_positions(struct outlet *o, struct peer *p, const struct link_
 static void on_hello(struct outlet *o, uint64_t id, const struct link_msg *msg, int64_t now)
 {
     struct outlet_stream *s;
-    struct peer *p, *old;
+    struct link_peer *p, *old;
 
     if (msg->hello.version != LINK_VERSION || !msg->hello.instance[0]) {
         o->refused++;
@@ -574,20 +520,11 @@ static void on_hello(struct outlet *o, uint64_t id, const struct link_msg *msg, 
             msg->hello.instance, msg->hello.version, LINK_VERSION);
         return;
     }
-    /* a restarted or reconnected instance takes its own place */
-    TAILQ_FOREACH (old, &o->peers, entry)
-        if (old->id != id && strcmp(old->instance, msg->hello.instance) == 0)
-            break;
-    p = find_peer(o, id);
-    if (!p) {
-        if (o->npeers >= PEERS_MAX) {
-            o->refused++;
-            return;
-        }
-        p = xcalloc(1, sizeof *p);
-        p->id = id;
-        TAILQ_INSERT_TAIL(&o->peers, p, entry);
-        o->npeers++;
+    old = link_peers_find_instance(&o->peers, msg->hello.instance, id); /* restarted, reconnected */
+    p = link_peers_find(&o->peers, id);
+    if (!p && !(p = link_peers_add(&o->peers, id))) {
+        o->refused++;
+        return;
     }
     strcpy(p->instance, msg->hello.instance);
     p->incarnation = msg->hello.incarnation;
@@ -596,7 +533,7 @@ static void on_hello(struct outlet *o, uint64_t id, const struct link_msg *msg, 
     p->draining = false;
     uint64_t old_id = old ? old->id : 0;
     TAILQ_FOREACH (s, &o->streams, entry) {
-        if (find_peer(o, id) != p) /* gone already, found on sending */
+        if (link_peers_find(&o->peers, id) != p) /* gone already, found on sending */
             break;
         if (s->owner && (s->owner == p || s->owner->id == old_id))
             open_on(s, p, now);
@@ -607,7 +544,8 @@ static void on_hello(struct outlet *o, uint64_t id, const struct link_msg *msg, 
         outlet_peer_gone(o, old_id, now);
 }
 
-static void on_heartbeat(struct outlet *o, struct peer *p, const struct link_msg *msg, int64_t now)
+static void on_heartbeat(struct outlet *o, struct link_peer *p, const struct link_msg *msg,
+                         int64_t now)
 {
     struct outlet_stream *s;
 
@@ -620,14 +558,15 @@ static void on_heartbeat(struct outlet *o, struct peer *p, const struct link_msg
         p->usable = true;
         TAILQ_FOREACH (s, &o->streams, entry)
             move_if_better(s, now);
-        if (find_peer(o, id) != p) /* gone again, found on sending */
+        if (link_peers_find(&o->peers, id) != p) /* gone again, found on sending */
             return;
     }
     check_positions(o, p, msg, now);
 }
 
 /* Rule 6: an answer counts only with exactly the current vector, from the owner. */
-static struct outlet_stream *answered(struct outlet *o, struct peer *p, const struct link_msg *msg)
+static struct outlet_stream *answered(struct outlet *o, struct link_peer *p,
+                                      const struct link_msg *msg)
 {
     struct outlet_stream *s = outlet_stream_find(o, msg->stream);
     if (!s || s->owner != p)
@@ -638,7 +577,7 @@ static struct outlet_stream *answered(struct outlet *o, struct peer *p, const st
 
 void outlet_receive(struct outlet *o, uint64_t id, const struct link_msg *msg, int64_t now)
 {
-    struct peer *p = find_peer(o, id);
+    struct link_peer *p = link_peers_find(&o->peers, id);
     struct outlet_stream *s;
 
     if (msg->type == LINK_HELLO) {
@@ -677,7 +616,7 @@ void outlet_receive(struct outlet *o, uint64_t id, const struct link_msg *msg, i
 
 /* ---- time ---- */
 
-static void beat(struct outlet *o, struct peer *p, int64_t now)
+static void beat(struct outlet *o, struct link_peer *p, int64_t now)
 {
     struct link_msg msg = {.type = LINK_HEARTBEAT};
     struct outlet_stream *s;
@@ -708,15 +647,12 @@ static void beat(struct outlet *o, struct peer *p, int64_t now)
 static void beat_all(struct outlet *o, int64_t now)
 {
     struct outlet_stream *s;
-    uint64_t ids[PEERS_MAX];
-    unsigned n = 0;
-    struct peer *p;
+    uint64_t ids[LINK_PEERS_MAX];
+    unsigned n = link_peers_usable(&o->peers, INT64_MAX, ids);
+    struct link_peer *p;
 
-    TAILQ_FOREACH (p, &o->peers, entry)
-        if (p->usable && n < PEERS_MAX)
-            ids[n++] = p->id;
     for (unsigned i = 0; i < n; i++)
-        if ((p = find_peer(o, ids[i])))
+        if ((p = link_peers_find(&o->peers, ids[i])))
             beat(o, p, now);
     TAILQ_FOREACH (s, &o->streams, entry)
         if (s->ended_sent && s->state == OPEN && s->owner)
@@ -725,15 +661,13 @@ static void beat_all(struct outlet *o, int64_t now)
 
 static void drop_silent(struct outlet *o, int64_t now)
 {
-    uint64_t ids[PEERS_MAX];
-    unsigned n = 0;
-    struct peer *p;
+    uint64_t ids[LINK_PEERS_MAX];
+    unsigned n = link_peers_usable(&o->peers, now - o->conf.silence_ns, ids);
+    struct link_peer *p;
 
-    TAILQ_FOREACH (p, &o->peers, entry)
-        if (p->usable && now - p->heard_ns >= o->conf.silence_ns && n < PEERS_MAX)
-            ids[n++] = p->id;
     for (unsigned i = 0; i < n; i++) {
-        if (!(p = find_peer(o, ids[i]))) /* found gone while streams of another moved */
+        if (!(p = link_peers_find(&o->peers,
+                                  ids[i]))) /* found gone while streams of another moved */
             continue;
         log_warn("link.peer_silent", "peer=%s silent_ms=%lld effect=\"its streams move on\"",
                  p->instance, (long long)((now - p->heard_ns) / NS_PER_MS));
@@ -744,12 +678,12 @@ static void drop_silent(struct outlet *o, int64_t now)
 void outlet_tick(struct outlet *o, int64_t now)
 {
     struct outlet_stream *s, *next;
-    struct peer *p;
+    struct link_peer *p;
 
     /* This process itself stood still: what peers sent meanwhile is not read yet, so they are not
      * silent. */
     if (o->tick_ns && now - o->tick_ns > o->conf.silence_ns / 2)
-        TAILQ_FOREACH (p, &o->peers, entry)
+        TAILQ_FOREACH (p, &o->peers.list, entry)
             p->heard_ns = now;
     o->tick_ns = now;
     drop_silent(o, now);
@@ -804,7 +738,7 @@ struct outlet_stream *outlet_relay_open(struct outlet *o, const char *name,
                                         int64_t now)
 {
     struct outlet_stream *old = outlet_stream_find(o, name);
-    struct peer *owner = old ? old->owner : NULL;
+    struct link_peer *owner = old ? old->owner : NULL;
 
     outlet_stream_remove(o, &old);
     struct outlet_stream *s = add(o, name, tracks, ntracks);
