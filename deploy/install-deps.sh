@@ -10,7 +10,8 @@ libcurl4-openssl-dev libssl-dev libjansson-dev libcyaml-dev libyaml-dev libsqlit
 libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev gstreamer1.0-plugins-base gstreamer1.0-plugins-good
 gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-tools
 check libsubunit-dev libgstrtspserver-1.0-dev ffmpeg mkvtoolnix
-python3 python3-yaml python3-boto3 python3-botocore python3-zmq python3-protobuf openssl curl
+python3 python3-yaml python3-boto3 python3-botocore python3-zmq python3-protobuf
+python3-imageio openssl curl
 "
 
 # shellcheck disable=SC2086
@@ -60,8 +61,7 @@ apt() {
     }
 }
 
-echo "install-deps: installing $(echo "$missing" | wc -w) packages and what they need (on a fresh machine" \
-    "400 MB to download, 1.6 GB on disk, some minutes)"
+echo "install-deps: installing $(echo "$missing" | wc -w) packages (on a fresh machine: 400 MB to download, minutes)"
 apt update
 progress &
 teller=$!
