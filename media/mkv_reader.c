@@ -210,9 +210,11 @@ static struct rule rule_for(const struct mkv_reader *r, const struct element *e)
         struct rule rule = rules[i];
         if (rule.id != e->id)
             continue;
-        /* Void is padding, and may be huge, unless somebody wants it. */
+        /* Void is padding, and may be huge, unless somebody wants it. Before a Cluster's Timecode
+         * the Cluster is not reported yet, so nothing in it is. */
         if (rule.id == MKV_ID_VOID &&
-            (!r->ops.void_element || !r->header_done || e->size > r->max_element_bytes))
+            (!r->ops.void_element || !r->header_done || e->size > r->max_element_bytes ||
+             (r->in_cluster && !r->have_timecode)))
             rule.handle = NULL;
         return rule;
     }

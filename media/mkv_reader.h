@@ -42,9 +42,9 @@ struct mkv_reader_ops {
      * "". */
     int (*tags)(void *arg, uint64_t offset, const uint8_t *raw, size_t raw_len,
                 const struct mkv_tag *tags, unsigned n);
-    /* A Void directly in the Segment or in a Cluster. One larger than max_element_bytes is skipped,
-     * not reported. In a Cluster of unknown size everything up to the next Cluster or Tags, also
-     * such a Void, comes before cluster_end. */
+    /* A Void directly in the Segment or in a Cluster. One larger than max_element_bytes, or before
+     * its Cluster's Timecode, is skipped, not reported. In a Cluster of unknown size everything up
+     * to the next Cluster or Tags, also such a Void, comes before cluster_end. */
     int (*void_element)(void *arg, uint64_t offset, const uint8_t *body, size_t len);
     /* A Cluster is over; offset is one past its last byte. */
     int (*cluster_end)(void *arg, uint64_t offset);

@@ -183,6 +183,20 @@ static size_t put_stream(void)
     return n;
 }
 
+START_TEST(void_before_the_timecode_of_its_cluster_is_passed_over)
+{
+    put_header();
+    ebml_begin_unknown(&in, MKV_ID_CLUSTER);
+    mkv_write_void(&in, "early", 5);
+    ebml_put_uint(&in, MKV_ID_TIMECODE, 7);
+    mkv_write_void(&in, "late", 4);
+    ck_assert_int_eq(run(&ops, in.len), 0);
+    ck_assert_ptr_null(strstr(log_text(), "early"));
+    ck_assert_ptr_nonnull(strstr(log_text(), "time=7"));
+    ck_assert_ptr_nonnull(strstr(log_text(), "late"));
+}
+END_TEST
+
 START_TEST(reader_gives_back_what_the_writer_wrote)
 {
     size_t header_len = put_stream();
@@ -778,6 +792,7 @@ static Suite *suite(void)
     TCase *t = tcase_create("mkv_reader");
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, reader_gives_back_what_the_writer_wrote);
+    tcase_add_test(t, void_before_the_timecode_of_its_cluster_is_passed_over);
     tcase_add_test(t, any_split_gives_the_same_events);
     tcase_add_test(t, every_op_may_be_missing);
     tcase_add_test(t, offset_is_where_to_cut_a_torn_tail);
