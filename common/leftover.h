@@ -8,5 +8,7 @@
 
 /* Sends the signal to every stage that holds a pid file under `run`. Returns how many there are. */
 size_t leftover_signal(const char *run, int sig);
+/* The same for the processes of one stage ("muxer"). */
+size_t leftover_signal_stage(const char *run, const char *stage, int sig);
 
 #endif

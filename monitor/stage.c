@@ -55,8 +55,27 @@ static const int64_t group_ns[PLAN_GROUPS] = {
     [0] = 500 * NS_PER_MS,
 };
 
+static size_t leftovers(const struct monitor *m, int sig)
+{
+    static const char *const stages[PLAN_GROUPS] = {"server", "uploader", "muxer", "encoder",
+                                                    "capture"};
+    return leftover_signal_stage(m->stage->conf->run, stages[m->stopping_group], sig);
+}
+
+/* Leftovers are asked to end as our own are: what capture has must still find the others. */
+static void clear_in_order(struct monitor *m, int64_t now_ns)
+{
+    while (m->stopping_group > 0 &&
+           (!leftovers(m, 0) || now_ns - m->group_ns >= group_ns[m->stopping_group])) {
+        m->stopping_group--;
+        m->group_ns = now_ns;
+        leftovers(m, SIGTERM);
+    }
+}
+
 static void clear(struct monitor *m, int64_t now_ns)
 {
+    clear_in_order(m, now_ns);
     size_t left = leftover_signal(m->stage->conf->run, 0);
     if (left && now_ns - m->phase_ns > CLEAR_TERM_NS) {
         log_warn("monitor.leftover.kill", "processes=%zu", left);
@@ -234,7 +253,10 @@ static int setup(struct stage *st)
         teardown(st);
         return r;
     }
-    size_t left = leftover_signal(st->conf->run, SIGTERM);
+    size_t left = leftover_signal(st->conf->run, 0);
+    m->stopping_group = PLAN_GROUPS - 1;
+    m->group_ns = m->phase_ns;
+    leftovers(m, SIGTERM);
     if (left)
         log_warn("monitor.leftover", "processes=%zu (of an earlier monitor: stopping them first)",
                  left);
