@@ -512,6 +512,8 @@ static void monitor_readable(evutil_socket_t fd, short what, void *arg)
 static void open_dealer(struct link_client *c, unsigned link, const char *address)
 {
     struct dealer *d = xcalloc(1, sizeof *d);
+    static unsigned
+        opened; /* never the same name twice: ZeroMQ gives one back some time after the close */
     char where[64];
 
     d->client = c;
@@ -519,10 +521,12 @@ static void open_dealer(struct link_client *c, unsigned link, const char *addres
     d->address = xstrdup(address);
     c->dealers[link] = d;
     zsock_open(&d->sock, c->base, ZMQ_DEALER, client_readable, d);
-    snprintf(where, sizeof where, "inproc://monitor-%p-%u", (void *)c, link);
-    zmq_socket_monitor(d->sock.zmq, where, ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED);
+    snprintf(where, sizeof where, "inproc://monitor-%u", ++opened);
     zsock_open(&d->monitor, c->base, ZMQ_PAIR, monitor_readable, d);
-    zmq_connect(d->monitor.zmq, where);
+    if (zmq_socket_monitor(d->sock.zmq, where,
+                           ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED) < 0 ||
+        zmq_connect(d->monitor.zmq, where) < 0)
+        log_error("link.monitor", "address=%s cause=\"%s\"", address, zmq_strerror(errno));
     if (zmq_connect(d->sock.zmq, address) < 0)
         log_error("link.connect", "address=%s cause=\"%s\"", address, zmq_strerror(errno));
     zsock_again(&d->monitor);
