@@ -68,7 +68,7 @@ struct stream {
     unsigned failures;
     int64_t began_mono_ns, retry_mono_ns, note_mono_ns, ready_mono_ns;
     uint64_t taken; /* frames in this connection */
-    uint64_t frames_in, frames_out, bytes_out, reconnects;
+    uint64_t frames_in, frames_out, video_frames, bytes_out, reconnects;
     bool ever_connected, lost;
     int64_t first_ns, last_ns; /* times of the source seen in this connection, of all its tracks */
     bool seen_any, said_short;
@@ -150,6 +150,7 @@ static void on_payload(void *arg, struct track *t, const struct track_out *out)
         fragmenter_mark(&s->fragmenter, &s->conf->fragment, s->has_video, &item);
     s->frames_in++;
     s->frames_out++;
+    s->video_frames += t->format->video;
     s->bytes_out += out->payload->len;
     outlet_put(s->capture->outlet, s->out, &item, clock_mono_ns());
 }
@@ -826,6 +827,7 @@ void stream_report(struct stream *s)
         stats = outlet_stream_stats(s->out);
     report_set(r, name, REPORT_FRAMES_IN, (double)s->frames_in);
     report_set(r, name, REPORT_FRAMES_OUT, (double)s->frames_out);
+    report_set(r, name, REPORT_VIDEO_FRAMES, (double)s->video_frames);
     report_set(r, name, REPORT_BYTES_OUT, (double)s->bytes_out);
     report_set(r, name, REPORT_DROPPED, (double)stats.gap_frames);
     report_set(r, name, REPORT_WINDOW_FRAMES, (double)stats.held_items);
