@@ -80,11 +80,22 @@ static int add_head(struct http_conn *c, const char *at, size_t len)
     return -1;
 }
 
+/* Trailers of a chunked body count for nothing. The head that they would be added to is in use. */
+static int skip_trailer(struct http_conn *c, size_t len)
+{
+    c->trailer_bytes += len;
+    if (c->trailer_bytes <= c->limits->head_bytes)
+        return 0;
+    c->refuse = 431;
+    return -1;
+}
+
 static int on_message_begin(llhttp_t *p)
 {
     struct http_conn *c = p->data;
     buf_clear(&c->head);
     c->nheaders = 0;
+    c->trailer_bytes = 0;
     c->in_value = false;
     return 0;
 }
@@ -97,6 +108,8 @@ static int on_url(llhttp_t *p, const char *at, size_t len)
 static int on_header_field(llhttp_t *p, const char *at, size_t len)
 {
     struct http_conn *c = p->data;
+    if (c->in_exchange)
+        return skip_trailer(c, len);
     if (c->in_value || c->nheaders == 0) {
         if (c->nheaders == c->limits->headers) {
             c->refuse = 431;
@@ -113,6 +126,8 @@ static int on_header_field(llhttp_t *p, const char *at, size_t len)
 static int on_header_field_complete(llhttp_t *p)
 {
     struct http_conn *c = p->data;
+    if (c->in_exchange)
+        return skip_trailer(c, 1);
     if (add_head(c, "", 1) < 0)
         return -1;
     /* llhttp lets a space through; RFC 9112 section 5.1 does not. */
@@ -125,7 +140,8 @@ static int on_header_field_complete(llhttp_t *p)
 
 static int on_header_value(llhttp_t *p, const char *at, size_t len)
 {
-    return add_head(p->data, at, len);
+    struct http_conn *c = p->data;
+    return c->in_exchange ? skip_trailer(c, len) : add_head(c, at, len);
 }
 
 static void resolve_head(struct http_conn *c)

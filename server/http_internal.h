@@ -42,6 +42,7 @@ struct http_conn {
 
     int refuse;      /* status for a head that is not taken, 0 = 400 */
     size_t lingered; /* bytes thrown away after the answer */
+    size_t trailer_bytes;
     bool in_value, head_started;
     bool in_exchange; /* between the request callback and the closed callback */
     bool request_done, answer_started, answer_done;

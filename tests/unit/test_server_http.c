@@ -46,6 +46,12 @@ static void echo(struct http_exchange *ex, const uint8_t *body, size_t len)
     http_reply(ex, 200, body, len);
 }
 
+static void tell_header(struct http_exchange *ex, const uint8_t *body, size_t len)
+{
+    const char *kept = http_header(ex, "x-kept"), *late = http_header(ex, "x-late");
+    http_reply(ex, late ? 500 : 200, kept, kept ? strlen(kept) : 0);
+}
+
 static void handle(void *arg, struct http_exchange *ex)
 {
     static const struct http_body_ops ops = {.data = on_data, .end = on_end};
@@ -54,6 +60,8 @@ static void handle(void *arg, struct http_exchange *ex)
         held = ex;
         http_stream_body(ex, &ops);
         http_start(ex, 200);
+    } else if (!strcmp(ex->path, "/header")) {
+        http_read_body(ex, 1000, tell_header);
     } else if (!strcmp(ex->path, "/deny")) {
         http_reply(ex, 403, "no", 2);
     } else if (!strcmp(ex->path, "/big")) {
@@ -354,6 +362,32 @@ START_TEST(chunked_body_above_the_maximum_gets_413)
 }
 END_TEST
 
+/* They come after the head was handed on: nothing of it may move. */
+START_TEST(trailers_are_bounded_and_leave_the_head_alone)
+{
+    static char all[8192], many[65536];
+    int fd = connect_one();
+    size_t n = 0;
+    say(fd, "POST /header HTTP/1.1\r\nHost: a\r\nX-Kept: kept-value\r\nTransfer-Encoding: "
+            "chunked\r\n\r\n"
+            "2\r\nab\r\n0\r\n");
+    for (unsigned i = 0; i < 60; i++)
+        n += (size_t)snprintf(many + n, sizeof many - n, "X-Late: %0200u\r\n", i);
+    snprintf(many + n, sizeof many - n, "\r\n");
+    say(fd, many);
+    ck_assert(expect(fd, "kept-value", all, sizeof all));
+    ck_assert_ptr_nonnull(strstr(all, "200 OK"));
+    say(fd, "POST /header HTTP/1.1\r\nHost: a\r\nX-Kept: again\r\nContent-Length: 0\r\n\r\n");
+    ck_assert(expect(fd, "again", all, sizeof all));
+    say(fd, "POST /header HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n");
+    memset(many, 'x', 20000);
+    snprintf(many + 20000, 16, ": y\r\n");
+    say(fd, many);
+    ck_assert(expect(fd, "431", all, sizeof all));
+    close(fd);
+}
+END_TEST
+
 START_TEST(loopback_addresses_are_known)
 {
     ck_assert(http_address_is_loopback("127.0.0.1:1"));
@@ -396,6 +430,7 @@ int main(void)
     tcase_add_test(t, connections_are_limited);
     tcase_add_loop_test(t, bad_requests_are_refused, 0, sizeof refused / sizeof *refused);
     tcase_add_test(t, chunked_body_above_the_maximum_gets_413);
+    tcase_add_test(t, trailers_are_bounded_and_leave_the_head_alone);
     tcase_add_test(t, loopback_addresses_are_known);
     tcase_add_test(t, port_in_use_is_said);
     suite_add_tcase(s, t);
