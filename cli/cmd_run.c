@@ -113,7 +113,8 @@ static void announce(struct run *r)
 {
     const struct conf *c = r->conf;
     r->announced = true;
-    live_say(&r->live, "status    %s/status   (or: kvpipe status -c %s)", r->base, c->file);
+    live_say(&r->live, "status    %s/status   (or: %s status -c %s)", r->base,
+             program_invocation_name, c->file);
     live_say(&r->live, "endpoint  %s%s", c->endpoint.url, c->endpoint.own ? "   (own server)" : "");
     if (c->server.enabled)
         live_say(&r->live, "archive   %s   keys %s", c->server.data, c->server.keys);
