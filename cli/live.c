@@ -5,6 +5,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 
 #define PLAIN_EVERY_NS (5 * NS_PER_S)
 #define LINE_MAX_BYTES 2048
+#define FOLD_INDENT 4
 
 void live_init(struct live *l)
 {
@@ -46,15 +48,29 @@ static struct winsize screen(void)
     return w;
 }
 
-/* Lines are cut at the edge and kept to one screen: what wraps or scrolls could not be drawn over.
- */
+/* How much of the text goes on a line of so many columns: to its end or to a gap between words. */
+static int fit(const char *text, int columns)
+{
+    int len = (int)strlen(text), at = columns;
+    if (len <= columns)
+        return len;
+    while (at > columns / 2 && text[at] != ' ')
+        at--;
+    return text[at] == ' ' ? at : columns;
+}
+
+/* Folded here, not by the terminal, and kept to one screen: else it could not be drawn over. */
 static void draw(struct live *l, const struct winsize *w, const char *line)
 {
-    if (!l->tty)
+    if (!l->tty) {
         puts(line);
-    else if (l->drawn < w->ws_row - 1) {
-        printf("%.*s\n", w->ws_col - 1, line);
-        l->drawn++;
+        return;
+    }
+    for (int indent = 0; *line && l->drawn < w->ws_row - 1; indent = FOLD_INDENT, l->drawn++) {
+        int n = fit(line, w->ws_col - 1 - indent);
+        printf("%*s%.*s\n", indent, "", n, line);
+        line += n;
+        line += strspn(line, " ");
     }
 }
 
