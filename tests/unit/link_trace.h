@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "common/link.h"
+#include "tests/unit/claim.h"
 
 #define MS INT64_C(1000000)
 
@@ -24,7 +25,7 @@ __attribute__((format(printf, 1, 2))) static inline void tracef(const char *fmt,
     va_start(ap, fmt);
     int n = vsnprintf(trace_text + trace_len, sizeof trace_text - trace_len, fmt, ap);
     va_end(ap);
-    ck_assert_uint_lt(trace_len + (size_t)n, sizeof trace_text);
+    claim(trace_len + (size_t)n < sizeof trace_text);
     trace_len += (size_t)n;
 }
 

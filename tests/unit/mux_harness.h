@@ -13,6 +13,7 @@
 #include "common/clock.h"
 #include "media/mkv_reader.h"
 #include "muxer/mux.h"
+#include "tests/unit/claim.h"
 
 #define MS NS_PER_MS
 #define T0 (INT64_C(1700000000000) * MS) /* an absolute time on a tick */
@@ -56,7 +57,7 @@ static struct harness h;
 static int harness_put(void *arg, struct link_item *item)
 {
     (void)arg;
-    ck_assert_uint_lt(h.n, OUT_MAX);
+    claim(h.n < OUT_MAX);
     h.out[h.n++] = *item;
     return 0;
 }
@@ -152,7 +153,7 @@ static inline struct link_item frame(unsigned track, int64_t ms, bool key, int64
 static inline void give(struct link_item item)
 {
     h.next[item.track - 1] = item.last + 1;
-    ck_assert_int_eq(mux_item(h.mux, &item, h.now), 0);
+    claim(mux_item(h.mux, &item, h.now) == 0);
 }
 
 static const uint8_t picture[] = {0, 0, 0, 3, 0x65, 1, 2};
@@ -172,7 +173,7 @@ static inline void audio(int64_t ms)
 static inline void wait_ms(int64_t ms)
 {
     h.now += ms * MS;
-    ck_assert_int_eq(mux_tick(h.mux, h.now), 0);
+    claim(mux_tick(h.mux, h.now) == 0);
 }
 
 static inline void flush(void)
@@ -317,18 +318,18 @@ static inline void parse_log(void)
         if (is_start(it) && (!segment || segment->len != now->len ||
                              memcmp(segment->data, now->data, now->len) != 0)) {
             if (segment) {
-                ck_assert_int_eq(mkv_reader_finish(&r), 0);
+                claim(mkv_reader_finish(&r) == 0);
                 mkv_reader_fini(&r);
             }
             mkv_reader_init(&r, &parse_ops, NULL, 64u << 20);
-            ck_assert_int_eq(mkv_reader_feed(&r, now->data, now->len), 0);
+            claim(mkv_reader_feed(&r, now->data, now->len) == 0);
             segment = now;
         }
-        ck_assert_ptr_nonnull(segment);
-        ck_assert_int_eq(mkv_reader_feed(&r, it->payload->data, it->payload->len), 0);
+        claim(segment);
+        claim(mkv_reader_feed(&r, it->payload->data, it->payload->len) == 0);
     }
     if (segment) {
-        ck_assert_int_eq(mkv_reader_finish(&r), 0);
+        claim(mkv_reader_finish(&r) == 0);
         mkv_reader_fini(&r);
     }
 }

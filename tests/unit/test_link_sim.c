@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/relay.h"
+#include "tests/unit/claim.h"
 
 enum { C, E1, E2, M1, M2, U, NODES };
 #define FRAMES 60
@@ -97,7 +98,7 @@ static void channel_clear(struct channel *ch)
 
 static void channel_put(struct channel *ch, const struct link_msg *msg)
 {
-    ck_assert_uint_lt(ch->len, QUEUE);
+    claim(ch->len < QUEUE);
     struct wire_msg *m = &ch->q[(ch->head + ch->len++) % QUEUE];
     m->header = link_wire_encode(msg);
     m->payload = msg->type == LINK_FRAME ? blob_ref(msg->item.item.payload) : NULL;
@@ -163,8 +164,8 @@ static void deliver(int a, int b)
 
     ch->head = (ch->head + 1) % QUEUE;
     ch->len--;
-    ck_assert_msg(link_wire_decode(m.header->data, m.header->len, m.payload, &msg, &why) == 0, "%s",
-                  why);
+    claim_msg(link_wire_decode(m.header->data, m.header->len, m.payload, &msg, &why) == 0, "%s",
+              why);
     blob_unref(&m.header);
     if (linked(a, b))
         inlet_receive(inlet_of(b), (unsigned)a, &msg, sim->now);
@@ -254,7 +255,7 @@ static void u_sync(void)
                sim->npending[t] * sizeof *sim->pending[t]);
         sim->nlog[t] += sim->npending[t];
         sim->npending[t] = 0;
-        ck_assert_uint_lt(sim->nlog[t], FRAMES * 3);
+        claim(sim->nlog[t] < FRAMES * 3);
     }
 }
 
@@ -277,7 +278,7 @@ static void u_open(void *arg, struct inlet_session *s, const struct link_msg *ms
         sim->log_epoch = msg->vector.v[0];
         memset(sim->nlog, 0, sizeof sim->nlog);
     }
-    ck_assert_int_gt(link_vector_cmp(&msg->vector, &sim->fence), 0);
+    claim(link_vector_cmp(&msg->vector, &sim->fence) > 0);
     sim->fence = msg->vector; /* rule 2 */
     sim->session = s;
     struct link_positions at = u_at();
@@ -293,8 +294,8 @@ static int u_item(void *arg, struct inlet_session *s, struct link_item *item)
         .gap = item->gap, .first = item->seq, .last = item->last, .key = item->key};
 
     (void)arg, (void)s;
-    ck_assert_msg(item->seq == next, "track %u: number %llu comes, the log expects %llu", t + 1,
-                  (unsigned long long)item->seq, (unsigned long long)next);
+    claim_msg(item->seq == next, "track %u: number %llu comes, the log expects %llu", t + 1,
+              (unsigned long long)item->seq, (unsigned long long)next);
     if (!item->gap)
         memcpy(&e.payload, item->payload->data, sizeof e.payload);
     sim->pending[t][sim->npending[t]++] = e;
@@ -392,7 +393,7 @@ static void capture(unsigned t)
     it.format = link_format_ref(sim->formats[t]);
     it.payload = blob_new(sizeof p, &data);
     memcpy(data, &p, sizeof p);
-    ck_assert_int_eq(outlet_put(n->outlet, sim->source, &it, sim->now), 0);
+    claim(outlet_put(n->outlet, sim->source, &it, sim->now) == 0);
     sim->captured[t]++;
 }
 
@@ -524,15 +525,15 @@ static void check_log(unsigned t)
 
     for (unsigned i = 0; i < sim->nlog[t]; i++) {
         const struct log_entry *e = &sim->log[t][i];
-        ck_assert_uint_eq(e->first, next);
+        claim(e->first == next);
         next = e->last + 1;
-        ck_assert_msg(!e->gap || sim->window.frames < FRAMES, "a gap though the window holds all");
+        claim_msg(!e->gap || sim->window.frames < FRAMES, "a gap though the window holds all");
         if (e->gap)
             continue;
         if (t == 0 && !e->key)
-            ck_assert_msg(last && last->last == e->payload.predecessor &&
-                              last->payload.coder == e->payload.coder,
-                          "frame %llu cannot be decoded", (unsigned long long)e->first);
+            claim_msg(last && last->last == e->payload.predecessor &&
+                          last->payload.coder == e->payload.coder,
+                      "frame %llu cannot be decoded", (unsigned long long)e->first);
         last = e;
     }
     ck_assert_uint_eq(next, FRAMES);
@@ -556,8 +557,8 @@ static void run(unsigned seed, bool capture_too)
         }
     }
     u_sync();
-    ck_assert_msg(sim->source && outlet_stream_done(sim->source),
-                  "seed %u: not everything was acked in the end", seed);
+    claim_msg(sim->source && outlet_stream_done(sim->source),
+              "seed %u: not everything was acked in the end", seed);
     for (unsigned t = 0; t < sim->tracks; t++)
         check_log(t);
     teardown();
