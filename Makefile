@@ -54,7 +54,7 @@ TOOLS := $(patsubst tests/lib/%.c,$(B)/tests/%,$(wildcard tests/lib/*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 REPLAYS := $(patsubst tests/fuzz/%.c,$(B)/replay/%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: all run test units replays bench fuzz asan format lint install install-deps clean help programs tools fuzzers
+.PHONY: all run test units replays bench fuzz asan format lint install install-deps clean help demo programs tools fuzzers
 .DELETE_ON_ERROR:
 
 all: programs
@@ -100,9 +100,8 @@ $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(ARCHIVES)
 $(B)/replay/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(ARCHIVES)
 	$(call say,LD,$@)mkdir -p $(@D) && $(LINK)
 
-# The demo's video is fetched while the compiler works.
 run: install-deps
-	$(Q)$(MAKE) --no-print-directory -j$(or $(shell nproc),2) build/media/street.mp4 all
+	$(Q)$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(or $(shell nproc),2)) demo
 	$(Q)exec $(B)/bin/kvpipe run deploy/pipeline.yaml
 test: install-deps
 	$(Q)tests/run $(T)
@@ -118,6 +117,9 @@ format:
 	$(Q)clang-format -i $$(git ls-files '*.c' '*.h')
 install-deps:
 	$(Q)deploy/install-deps.sh
+# The video is fetched while the compiler works.
+demo: build/media/street.mp4 programs
+	@:
 build/media/street.mp4:
 	$(Q)deploy/sample-media.sh $(@D)
 

@@ -24,9 +24,12 @@ encode() {
         mv "$out.new" "$out"
 }
 
-# A line now and then while apt-get downloads.
+# A line now and then while apt-get downloads. Images often come without package lists.
 fetch() {
-    (cd "$work" && chmod 755 . && exec timeout 180 apt-get -o Acquire::http::Timeout=15 -o Acquire::Retries=1 \
+    root=""
+    [ "$(id -u)" -eq 0 ] || root="sudo -n"
+    (cd "$work" && chmod 755 . && { apt-cache show opencv-doc || $root timeout 60 apt-get update -qq; } >apt.log 2>&1
+        exec timeout 180 apt-get -o Acquire::http::Timeout=15 -o Acquire::Retries=1 \
         download opencv-doc >apt.log 2>&1) &
     download=$!
     seconds=0
