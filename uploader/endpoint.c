@@ -104,7 +104,10 @@ static void on_created(void *arg, const struct api_answer *a)
     }
     log_info("uploader.endpoint.created", "stream=%s retention_hours=%u", e->stream,
              e->conf->retention_hours);
-    ask_describe(e);
+    if (e->tries++ == 0)
+        ask_describe(e);
+    else
+        poll_later(e);
 }
 
 static void on_described(void *arg, const struct api_answer *a)
@@ -114,7 +117,7 @@ static void on_described(void *arg, const struct api_answer *a)
     json_t *info = json_object_get(a->json, "StreamInfo"),
            *hours = json_object_get(info, "DataRetentionInHours");
     const char *status = json_string_value(json_object_get(info, "Status"));
-    if (!a->error && a->status == 404 && e->conf->create) {
+    if (!a->error && a->status == 404 && e->conf->create && e->tries < ACTIVE_TRIES) {
         ask(e, "/createStream",
             json_pack("{s:s, s:i, s:s}", "StreamName", e->stream, "DataRetentionInHours",
                       (int)e->conf->retention_hours, "MediaType", "video/h264"),

@@ -105,23 +105,49 @@ static void fail(struct session *s, const struct policy *p, const char *text)
 
 /* --- acks --- */
 
+/* Counts a failure that is the fragment's own. One that still grows is never given up: what is
+ * added to it later would be in neither the archive nor the ledger. */
+static void fragment_failed(struct session *s, struct spool_fragment *f, const struct policy *p,
+                            const char *text)
+{
+    f->tries++;
+    f->sent = false; /* refused: not in doubt */
+    if (!f->complete || !session_policy_gives_up(p, f->tries))
+        return;
+    log_error("uploader.fragment.given_up",
+              "stream=%s fragment=%" PRId64 " refusals=%u what=\"%s\" cause=\"%s\"",
+              s->stream->name, f->timecode_ms, f->tries, text, p->advice);
+    spool_give_up(s->spool, f, p->name);
+}
+
 static void on_error_ack(struct session *s, const struct ack *a, struct spool_fragment *f)
 {
     const struct policy *p = session_policy_ack(a->error_id, a->error_code);
     char text[160];
     snprintf(text, sizeof text, "ERROR ack %d %s for fragment %" PRId64, a->error_id, a->error_code,
              a->timecode);
-    if (f) {
-        f->tries++;
-        f->sent = false; /* refused: not in doubt */
-        if (session_policy_gives_up(p, f->tries)) {
-            log_error("uploader.fragment.given_up",
-                      "stream=%s fragment=%" PRId64 " refusals=%u what=\"%s\" cause=\"%s\"",
-                      s->stream->name, f->timecode_ms, f->tries, text, p->advice);
-            spool_give_up(s->spool, f, p->name);
-        }
-    }
+    if (f)
+        fragment_failed(s, f, p, text);
     fail(s, p, text);
+}
+
+static bool sent_whole(const struct session *s, const struct spool_fragment *f)
+{
+    return f->complete && (f != s->frag || s->pos >= f->end);
+}
+
+static void on_final_ack(struct session *s, struct spool_fragment *f, const struct ack *a)
+{
+    if (sent_whole(s, f)) {
+        spool_done(s->spool, f);
+        retry_works(&s->retry, s->last_ack_ns);
+    } else {
+        log_warn("uploader.ack.early",
+                 "stream=%s event=%s timecode=%" PRId64
+                 " cause=\"the endpoint acked a fragment that it cannot have whole\" "
+                 "effect=\"not counted\"",
+                 s->stream->name, ack_event_name(a->event), a->timecode);
+    }
 }
 
 /* Returns false when the request is gone. */
@@ -138,10 +164,8 @@ static bool on_ack(struct session *s, const struct ack *a)
     }
     bool final = a->event == ACK_PERSISTED ||
                  (a->event == ACK_RECEIVED && !endpoint_retention_hours(s->endpoint));
-    if (final && f) {
-        spool_done(s->spool, f);
-        retry_works(&s->retry, s->last_ack_ns);
-    }
+    if (final && f)
+        on_final_ack(s, f, a);
     return true;
 }
 
@@ -190,6 +214,38 @@ static void answered(struct session *s, int status)
     fail(s, session_policy_answer(status, s->error_type), text);
 }
 
+/* The file is gone: there is nothing to wait for. */
+static void give_up_file(struct session *s, struct spool_file *file, const char *reason)
+{
+    struct spool_fragment *f = spool_next(s->spool, NULL), *next;
+    unsigned n = 0;
+    for (; f && f->file == file && f->complete; f = next, n++) {
+        next = spool_next(s->spool, f);
+        spool_give_up(s->spool, f, reason);
+    }
+    log_error("uploader.spool.gone",
+              "stream=%s file=%06u.mkv fragments_lost=%u cause=\"somebody deleted the file\" "
+              "do=\"leave spool.dir to the uploader\"",
+              s->stream->name, file->number, n);
+}
+
+static void unreadable(struct session *s)
+{
+    static const struct policy passing = {POLICY_RESEND, "spool_read",
+                                          "raise the limit of open files (ulimit -n)"};
+    static const struct policy damaged = {POLICY_FRAGMENT, "spool_read",
+                                          "check the disk; spool files must not be moved or cut"};
+    int e = -s->read_error;
+    const struct policy *p = e == EMFILE || e == ENFILE || e == ENOMEM ? &passing : &damaged;
+    char text[128];
+    snprintf(text, sizeof text, "the spool cannot be read: %s", strerror(e));
+    if (s->frag && e == ENOENT)
+        give_up_file(s, s->frag->file, p->name);
+    else if (s->frag)
+        fragment_failed(s, s->frag, p, text);
+    fail(s, p, text);
+}
+
 static void on_done(void *arg, const struct http_response *res)
 {
     static const struct policy closed = {POLICY_RESEND, "closed",
@@ -197,7 +253,9 @@ static void on_done(void *arg, const struct http_response *res)
     struct session *s = arg;
     int64_t age = clock_mono_ns() - s->start_ns;
     s->call = NULL;
-    if (res->error) {
+    if (s->read_error) {
+        unreadable(s);
+    } else if (res->error) {
         fail(s, session_policy_broken(res->error), res->error_text);
     } else if (res->status != 200) {
         answered(s, res->status);
@@ -246,7 +304,7 @@ static void reset_request(struct session *s, struct spool_fragment *f)
     s->ending = false;
     s->segment = blob_ref(f->file->segment);
     s->segment_sent = s->tail_sent = 0;
-    s->nstarts = 0;
+    s->read_error = 0;
 }
 
 static void open_request(struct session *s, const char *base_url, struct spool_fragment *f)
@@ -279,6 +337,7 @@ static void open_request(struct session *s, const char *base_url, struct spool_f
     } else {
         fail(s, &none,
              r == -ENOENT || r == -EKEYEXPIRED ? credentials_error(s->api->credentials)
+             : r == -EAGAIN                    ? "credentials are being fetched"
                                                : strerror(-r));
     }
     free(url);
@@ -475,13 +534,11 @@ void session_drain(struct session *s)
         return;
     }
     struct spool_fragment *f = spool_next(s->spool, NULL);
-    if (at_boundary(s) && !s->ending) {
-        end_here(s);
-    } else if (!s->ending && s->frag && !s->frag->complete && f == s->frag) {
+    if (!s->ending && s->frag && !s->frag->complete && f == s->frag) {
         close_request(s); /* all before it is archived, it cannot be finished: cut */
         s->state = SESSION_IDLE;
     } else {
-        http_request_resume(s->call);
+        http_request_resume(s->call); /* ends in front of the next fragment */
     }
 }
 

@@ -51,7 +51,7 @@ static void end_body(struct session *s, const struct spool_fragment *next, const
 {
     s->ending = true;
     s->ending_ns = clock_mono_ns();
-    if (next && next->cluster > next->offset && same_segment(s, next))
+    if (s->frag && next && next->cluster > next->offset && same_segment(s, next))
         take_tail(s, next);
     log_debug("uploader.session.end", "stream=%s why=%s", s->stream->name, why);
 }
@@ -101,10 +101,12 @@ static bool next_fragment(struct session *s)
     }
     if (too_many(s))
         return false;
+    /* In front of a request's first Cluster, Tags would count for the fragment behind them. */
+    uint64_t from = s->frag || next->own_tags ? next->offset : next->cluster;
     spool_pin(next->file);
     session_body_release(s);
     s->frag = next;
-    s->pos = next->offset;
+    s->pos = from;
     next->sent = true;
     return true;
 }
@@ -179,8 +181,7 @@ ssize_t session_body_read(void *arg, void *dst, size_t cap)
     ssize_t n = fill(s, dst, cap);
     s->in_upload = false;
     if (n < 0) {
-        log_error("uploader.session.read", "stream=%s error=\"%s\"", s->stream->name,
-                  strerror((int)-n));
+        s->read_error = (int)n;
         return n;
     }
     s->sent_bytes += (uint64_t)n;

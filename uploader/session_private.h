@@ -57,16 +57,18 @@ struct session {
     struct ack_parser acks;
     int64_t start_ns, last_ack_ns, ending_ns;
     uint64_t sent_bytes, sent_at_ack;
-    bool ending; /* the body ends as soon as what is in hand is sent */
+    bool ending;    /* the body ends as soon as what is in hand is sent */
+    int read_error; /* of the spool, which ended the request */
     struct blob *segment;
     size_t segment_sent;
     struct spool_fragment *frag; /* being sent, or sent last; its file is pinned */
     uint64_t pos;
     struct buf tail; /* Tags of the last fragment, which stand in front of the next one */
     size_t tail_sent;
+
+    /* Over all requests. */
     int64_t starts_ns[5]; /* of the last fragments, for the limit of 5 a second */
     unsigned nstarts;
-
     struct session_mark marks[SESSION_MARKS];
     unsigned first_mark, nmarks;
     struct latency latency;

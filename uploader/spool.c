@@ -134,32 +134,49 @@ static int record_write(struct spool *s, const struct spool_record *rec, uint64_
     return 0;
 }
 
-/* A new file: segment header, first record and the first piece in one write. */
-static int file_start(struct spool *s, const struct link_item *item,
-                      const struct spool_piece *piece, uint64_t scale_ns)
+static bool same_segment(const struct spool_file *file, const struct blob *segment)
 {
-    struct blob *segment = item->format->segment;
-    uint8_t out[SPOOL_VOID_MAX_BYTES];
+    return file && file->segment && file->segment->len == segment->len &&
+           memcmp(file->segment->data, segment->data, segment->len) == 0;
+}
+
+/* Makes the file with its first bytes, whole or not at all. Returns its descriptor or -errno. */
+static int file_create(struct spool *s, const struct iovec *iov, int n)
+{
     char name[16];
-    int64_t base_ns = (int64_t)((uint64_t)item->fragment_ns - piece->timecode * scale_ns);
-    struct spool_record rec = {.type = SPOOL_RECORD_BEGIN, .vector = s->vector, .base_ns = base_ns};
-    memcpy(rec.next, s->next, sizeof rec.next);
-    struct iovec iov[3] = {{(void *)segment->data, segment->len},
-                           {out, void_of(&rec, out)},
-                           {(void *)item->payload->data, item->payload->len}};
     spool_file_name(s->next_file, name);
     int fd = openat(s->dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
     if (fd < 0)
         return -errno;
     int r, tries = 0;
-    while ((r = write_whole(fd, 0, iov, 3)) == -ENOSPC && s->when_full == CONF_FULL_DROP_OLDEST &&
+    while ((r = write_whole(fd, 0, iov, n)) == -ENOSPC && s->when_full == CONF_FULL_DROP_OLDEST &&
            tries++ < 3 && spool_drop_oldest(s) == 0)
         ;
-    if (r < 0) {
-        unlinkat(s->dirfd, name, 0);
-        close(fd);
-        return r;
-    }
+    if (r == 0)
+        return fd;
+    unlinkat(s->dirfd, name, 0);
+    close(fd);
+    return r;
+}
+
+/* A new file: segment header, first records and the first piece in one write. */
+static int file_start(struct spool *s, const struct link_item *item,
+                      const struct spool_piece *piece, uint64_t scale_ns)
+{
+    struct blob *segment = item->format->segment;
+    uint8_t begin[SPOOL_VOID_MAX_BYTES], goes_on[SPOOL_VOID_MAX_BYTES];
+    bool continues = same_segment(spool_head(s), segment);
+    int64_t base_ns = (int64_t)((uint64_t)item->fragment_ns - piece->timecode * scale_ns);
+    struct spool_record rec = {.type = SPOOL_RECORD_BEGIN, .vector = s->vector, .base_ns = base_ns};
+    struct spool_record mark = {.type = SPOOL_RECORD_CONTINUES};
+    memcpy(rec.next, s->next, sizeof rec.next);
+    struct iovec iov[4] = {{(void *)segment->data, segment->len},
+                           {begin, void_of(&rec, begin)},
+                           {goes_on, continues ? void_of(&mark, goes_on) : 0},
+                           {(void *)item->payload->data, item->payload->len}};
+    int fd = file_create(s, iov, 4);
+    if (fd < 0)
+        return fd;
     ledger_flush(s->ledger); /* records of older files are not looked at again after a restart */
     fragment_complete(s);
     struct spool_file *old = spool_head(s), *file = spool_file_new(s->next_file++);
@@ -167,15 +184,14 @@ static int file_start(struct spool *s, const struct link_item *item,
         spool_file_close(old);
     file->fd = fd;
     file->scanned = true;
+    file->continues = continues;
     file->scale_ns = scale_ns;
     file->base_ns = base_ns;
     file->start_ns = item->fragment_ns;
-    file->segment = old && old->segment && old->segment->len == segment->len &&
-                            memcmp(old->segment->data, segment->data, segment->len) == 0
-                        ? blob_ref(old->segment)
-                        : blob_copy(segment->data, segment->len);
+    file->segment = same_segment(old, segment) ? blob_ref(old->segment)
+                                               : blob_copy(segment->data, segment->len);
     TAILQ_INSERT_TAIL(&s->files, file, entry);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         file->bytes += iov[i].iov_len;
     s->total_bytes += file->bytes;
     if (!old)
@@ -191,8 +207,7 @@ static bool needs_new_file(const struct spool *s, const struct link_item *item)
     if (!head)
         return true;
     const struct blob *now = item->format->segment;
-    if (now &&
-        (now->len != head->segment->len || memcmp(now->data, head->segment->data, now->len) != 0))
+    if (now && !same_segment(head, now))
         return true;
     int64_t age = item->fragment_ns - head->start_ns;
     return age >= s->file_ns || age < 0 || head->bytes > s->max_bytes / 4;

@@ -42,6 +42,7 @@ struct spool_file {
     int fd;               /* open for reading (the last file: for writing too), or -1 */
     unsigned pins;
     bool scanned, archived; /* archived: nothing in it is still to be sent */
+    bool continues;         /* it goes on with the segment of the file before */
 };
 
 struct spool_fragment {
@@ -56,6 +57,8 @@ struct spool_fragment {
         count[LINK_TRACKS_MAX]; /* frames per track */
     struct spool_hole *holes;
     unsigned nholes;
+    bool own_tags;  /* Tags in front of its Cluster are its own: first of its segment. Else they
+                       belong to the fragment before (muxer/mux.h) */
     bool complete;  /* no more blocks will come */
     bool done;      /* archived, or given up */
     bool sent;      /* its first byte left in the present session */

@@ -23,6 +23,7 @@ struct spool_fragment *spool_fragment_new(struct spool_file *file, uint64_t offs
     struct spool_fragment *f = xcalloc(1, sizeof *f);
     uint64_t ns = timecode * file->scale_ns;
     f->file = file;
+    f->own_tags = TAILQ_EMPTY(&file->fragments) && !file->continues;
     f->offset = f->end = offset;
     f->timecode = timecode;
     f->timecode_ms = (int64_t)(ns / (uint64_t)NS_PER_MS);
@@ -248,6 +249,8 @@ struct spool_fragment *spool_next(struct spool *s, const struct spool_fragment *
             continue;
         if (!file->scanned)
             spool_file_scan(s, file);
+        if (!file->scanned)
+            return NULL; /* later: nothing overtakes it */
         struct spool_fragment *next = first_undone(file, f);
         if (next)
             return next;

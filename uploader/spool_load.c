@@ -140,6 +140,9 @@ static int load_record(void *arg, const struct spool_record *rec, uint64_t offse
     case SPOOL_RECORD_CLOSED:
         load_close(l);
         return 0;
+    case SPOOL_RECORD_CONTINUES:
+        l->file->continues = true;
+        return 0;
     case SPOOL_RECORD_NONE:
         break;
     }
@@ -171,6 +174,8 @@ void spool_file_scan(struct spool *s, struct spool_file *file)
         return;
     spool_file_name(file->number, name);
     int fd = openat(s->dirfd, name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
+        return; /* passes: what is in it must not count as sent */
     file->scanned = true;
     if (fd < 0) {
         log_error("uploader.spool.scan", "stream=%s file=%s error=\"%s\"", s->stream, name,

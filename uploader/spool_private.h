@@ -40,7 +40,8 @@ struct spool_file *spool_head(const struct spool *s);
 struct spool_file *spool_file_new(unsigned number);
 void spool_file_free(struct spool_file *file);
 void spool_file_name(unsigned number, char out[16]);
-/* Reads a file's fragments into memory. Damage is logged; what follows it is not sent. */
+/* Reads a file's fragments into memory. Damage is logged; what follows it is not sent. For want of
+ * descriptors or memory the file stays unscanned. */
 void spool_file_scan(struct spool *s, struct spool_file *file);
 struct spool_fragment *spool_fragment_new(struct spool_file *file, uint64_t offset,
                                           uint64_t timecode);

@@ -73,6 +73,7 @@ static size_t length_of(enum spool_record_type type, unsigned vector_n)
         return 5 + 2 + 16 + 4;
     case SPOOL_RECORD_ENDED:
     case SPOOL_RECORD_CLOSED:
+    case SPOOL_RECORD_CONTINUES:
         return 5 + 4;
     case SPOOL_RECORD_NONE:
         break;

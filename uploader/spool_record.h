@@ -16,6 +16,7 @@ enum spool_record_type {
     SPOOL_RECORD_GAP,    /* the numbers first..last of a track are a gap */
     SPOOL_RECORD_ENDED,  /* the source said that nothing follows */
     SPOOL_RECORD_CLOSED, /* the open cluster takes no more blocks (a fragment left unfinished) */
+    SPOOL_RECORD_CONTINUES, /* behind BEGIN: the file goes on with the segment of the one before */
 };
 
 struct spool_record {

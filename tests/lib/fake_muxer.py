@@ -66,6 +66,7 @@ class Muxer:
         self.ended = self.end_said = False
         self.beat = 0
         self.opens = 0
+        self.tags = 0    # so many SimpleTags a fragment
 
     def vector(self):
         return self.pb.Vector(n=[self.epoch, 1, 1, self.g])
@@ -111,7 +112,8 @@ class Muxer:
         start = self.start_ms + (seq - index) * 1000 // FPS
         piece = b""
         if index == 0:
-            piece = bytes.fromhex("1F43B675") + UNKNOWN + uint("E7", start)
+            piece = self.tags_of(seq // FPS)
+            piece += bytes.fromhex("1F43B675") + UNKNOWN + uint("E7", start)
         data = struct.pack(">I", SIZE - 4) + (b"\x65" if index == 0 else b"\x41") + b"#%08d#" % seq
         block = b"\x81" + struct.pack(">h", pts - start) + (b"\x80" if index == 0 else b"\0") + data.ljust(SIZE, b"\xaa")
         piece += element("A3", block)
@@ -122,6 +124,14 @@ class Muxer:
             f.new_format.CopyFrom(self.format())
             self.first = False
         self.send(payload=piece, frame=f)
+
+    def tags_of(self, fragment):
+        """As muxer/mux.h: a segment's first fragment has its Tags in front, every other behind it, in front of the next."""
+        owner = fragment - (fragment > 0)
+        if not self.tags or fragment == 1:
+            return b""
+        return element("1254C367", element("7373", b"".join(
+            element("67C8", element("45A3", b"t%d" % i) + element("4487", b"of-%06d" % owner)) for i in range(self.tags))))
 
     def work(self):
         self.receive()

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -603,6 +604,60 @@ START_TEST(given_up_fragment_is_in_the_ledger)
 }
 END_TEST
 
+/* Tags in front of any other fragment belong to the one before it. */
+START_TEST(only_the_first_fragment_of_a_segment_owns_the_tags_in_front)
+{
+    uint64_t next[LINK_TRACKS_MAX];
+    struct spool_conf c = conf_default();
+    c.file_ns = 2 * NS_PER_S;
+    struct spool *s = open_spool(&c);
+    session(s, 7, 1, next);
+    put_fragments(s, 0, 5);
+    struct spool_fragment *f = spool_next(s, NULL);
+    for (unsigned i = 0; i < 5; i++, f = spool_next(s, f))
+        ck_assert_int_eq(f->own_tags, i == 0);
+    for (unsigned i = 0; i < 2; i++)
+        spool_done(s, spool_next(s, NULL)); /* the first file goes */
+    ck_assert_uint_eq(size_of("000001.mkv"), 0);
+    spool_close(&s);
+    s = open_spool(&c);
+    f = spool_next(s, NULL);
+    ck_assert_int_eq(f->timecode_ms, t0 / NS_PER_MS + 2000);
+    for (; f; f = spool_next(s, f))
+        ck_assert(!f->own_tags);
+    spool_close(&s);
+}
+END_TEST
+
+/* What could not be opened just now is not "nothing to send": its file would be deleted. */
+START_TEST(no_descriptors_left_hides_no_fragment)
+{
+    uint64_t next[LINK_TRACKS_MAX];
+    struct rlimit all, none;
+    struct spool_conf c = conf_default();
+    c.file_ns = 2 * NS_PER_S;
+    struct spool *s = open_spool(&c);
+    session(s, 7, 1, next);
+    put_fragments(s, 0, 6);
+    spool_close(&s);
+    s = open_spool(&c);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &all), 0);
+    none = all;
+    none.rlim_cur = 3;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    struct spool_fragment *f = spool_next(s, NULL);
+    spool_tick(s, clock_wall_ns());
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &all), 0);
+    ck_assert_ptr_null(f);
+    ck_assert_uint_gt(size_of("000001.mkv"), 0);
+    unsigned n = 0;
+    for (f = spool_next(s, NULL); f; f = spool_next(s, f))
+        n++;
+    ck_assert_uint_eq(n, 6);
+    spool_close(&s);
+}
+END_TEST
+
 START_TEST(end_of_source_survives_a_restart)
 {
     uint64_t next[LINK_TRACKS_MAX];
@@ -645,6 +700,8 @@ int main(void)
     tcase_add_test(tc, second_process_on_a_spool_is_refused);
     tcase_add_test(tc, given_up_fragment_is_in_the_ledger);
     tcase_add_test(tc, end_of_source_survives_a_restart);
+    tcase_add_test(tc, only_the_first_fragment_of_a_segment_owns_the_tags_in_front);
+    tcase_add_test(tc, no_descriptors_left_hides_no_fragment);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
