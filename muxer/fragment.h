@@ -69,7 +69,7 @@ struct fragment_place fragment_beside(struct fragment *f, const struct link_item
 /* A frame of a track that goes on alone because video fell silent. With `start` it must begin a
  * fragment. */
 struct fragment_place fragment_alone(struct fragment *f, const struct link_item *item, bool start);
-/* A frame beside video shortly before `start`, the very first fragment of the stream: it begins
+/* A frame beside video shortly before `start`, a fragment before which none is known: it begins
  * that fragment. */
 struct fragment_place fragment_early(struct fragment *f, const struct link_item *item,
                                      const struct link_item *start);

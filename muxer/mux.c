@@ -48,7 +48,6 @@ struct mux {
     struct mux_track tracks[LINK_TRACKS_MAX];
     struct segment *segment; /* of the open fragment */
     bool alone;              /* the open fragment goes on without video */
-    bool pristine;           /* the log has nothing of this epoch */
     bool adopted; /* the open fragment was begun before this session, by whom is not known */
     enum tagged tagged;
     int64_t order_ns; /* dts of the last item put */
@@ -185,10 +184,10 @@ void mux_begin(struct mux *m, uint64_t epoch, const struct link_track *tracks, u
         t->format = tracks[i].format ? link_format_ref(tracks[i].format) : NULL;
     }
     m->alone = m->adopted = false;
-    m->pristine = true;
+    bool pristine = true; /* the log has nothing of this epoch */
     for (unsigned i = 0; i < ntracks; i++)
-        m->pristine = m->pristine && at->next[tracks[i].track - 1] == 0;
-    m->fragment.fresh = !m->pristine;
+        pristine = pristine && at->next[tracks[i].track - 1] == 0;
+    m->fragment.fresh = !pristine;
     m->tagged = TAGS_UNKNOWN;
     m->order_ns = INT64_MIN;
     recall(m, at);
@@ -510,9 +509,10 @@ static struct fragment_place place_beside(struct mux *m, const struct link_item 
     *alone = m->alone;
     if (m->alone)
         return fragment_alone(&m->fragment, item, false);
-    /* Most files begin with a little sound. Only where nothing can be in the log yet: later such a
-     * fragment might begin before the end of the one before. */
-    if (m->pristine && !m->fragment.open && !silent && fragment_is_start(&m->fragment, head))
+    /* Most files begin with a little sound. The same when encoder and muxer restarted both, and
+     * nobody knows any more which fragment the log has open: the sound begins the next one. Should
+     * that reach back into the one before, the uploader parts them by a new session. */
+    if (!m->fragment.open && !silent && fragment_is_start(&m->fragment, head))
         return fragment_early(&m->fragment, item, head);
     p = fragment_beside(&m->fragment, item);
     /* Video has fallen silent and its last fragment is full, or there is none: go on without it. */
