@@ -24,8 +24,10 @@
 
 static int begin(struct archive *a)
 {
+    /* SQLite ends a transaction by itself when the disk is full or fails. Nothing may follow
+     * outside of one: archive_commit() fails then and undoes the whole batch. */
     if (a->in_transaction)
-        return 0;
+        return sqlite3_get_autocommit(a->db) ? -EIO : 0;
     int r = sql_script(a->db, "BEGIN IMMEDIATE");
     a->in_transaction = r == 0;
     return r;

@@ -264,11 +264,11 @@ struct spool_fragment *spool_find_sent(struct spool *s, int64_t timecode)
     struct spool_fragment *f, *units = NULL;
     TAILQ_FOREACH (file, &s->files, entry) {
         TAILQ_FOREACH (f, &file->fragments, entry) {
-            if (!f->sent || f->done)
+            if (!f->sent)
                 continue;
-            if (f->timecode_ms == timecode)
-                return f;
-            if ((int64_t)f->timecode == timecode && !units)
+            if (f->timecode_ms == timecode) /* done: acked again */
+                return f->done ? NULL : f;
+            if ((int64_t)f->timecode == timecode && !f->done && !units)
                 units = f;
         }
     }

@@ -14,6 +14,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "server/archive_internal.h"
 #include "server/store.h"
 
 static struct event_base *base;
@@ -309,6 +310,49 @@ START_TEST(failed_write_leaves_file_and_index_as_they_were)
 }
 END_TEST
 
+static int append(struct archive *a, struct archive_file *f, int64_t id, int64_t seq)
+{
+    struct blob *header = blob_copy("HEAD", 4), *data = blob_copy("data", 4);
+    struct archive_row row = {.seq = seq, .cluster_len = 4, .server_ms = seq};
+    int r = archive_append(a, f, id, "folder", header, data, &row);
+    blob_unref(&header);
+    blob_unref(&data);
+    return r;
+}
+
+/* As SQLite does when the disk is full: what was in the batch is gone, and what follows must not be
+ * committed one by one, unsynced. */
+START_TEST(transaction_that_sqlite_ended_takes_nothing_more)
+{
+    char path[128];
+    struct archive *a;
+    struct archive_stream s = {
+        .name = "a", .folder = "folder", .arn = "arn", .version = "v", .retention_h = 1};
+    int64_t id;
+    snprintf(path, sizeof path, "%s/other", dir);
+    log_set_level(LOG_NONE);
+    ck_assert_int_eq(archive_open(path, &a), 0);
+    ck_assert_int_eq(archive_add_stream(a, &s, &id), 0);
+    ck_assert_int_eq(archive_commit(a), 0);
+    struct archive_file *f = archive_file_new();
+    ck_assert_int_eq(append(a, f, id, 1), 0);
+    ck_assert_int_eq(sqlite3_exec(a->db, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+    ck_assert_int_lt(append(a, f, id, 2), 0);
+    ck_assert_int_lt(archive_commit(a), 0);
+    ck_assert_int_eq(append(a, f, id, 3), 0);
+    ck_assert_int_eq(archive_commit(a), 0);
+    struct archive_reader *r;
+    struct archive_row rows[4];
+    ck_assert_int_eq(archive_reader_open(path, &r), 0);
+    ck_assert_int_eq(archive_list(r, id, ARCHIVE_SERVER_CLOCK, 0, INT64_MAX, INT64_MIN, 0, rows, 4),
+                     1);
+    ck_assert_int_eq(rows[0].seq, 3);
+    archive_reader_close(&r);
+    archive_file_free(a, &f);
+    archive_close(&a);
+}
+END_TEST
+
 START_TEST(two_stores_on_one_directory_are_refused)
 {
     struct store *other;
@@ -355,6 +399,7 @@ int main(void)
     tcase_add_test(t, sweep_removes_old_fragments_and_empty_files);
     tcase_add_test(t, deleted_stream_takes_no_more_and_leaves_nothing);
     tcase_add_test(t, failed_write_leaves_file_and_index_as_they_were);
+    tcase_add_test(t, transaction_that_sqlite_ended_takes_nothing_more);
     tcase_add_test(t, two_stores_on_one_directory_are_refused);
     tcase_add_loop_test(t, timestamp_finds_what_covers_it_else_the_next, 0, sizeof at / sizeof *at);
     suite_add_tcase(s, t);

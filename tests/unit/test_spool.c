@@ -23,9 +23,9 @@ static char dir[64];
 static struct link_format *format;
 static const int64_t t0 = INT64_C(1700000000) * NS_PER_S;
 
-static struct blob *segment_of(unsigned width)
+static struct blob *segment_scaled(unsigned width, uint64_t scale_ns)
 {
-    struct mkv_header h = {.timecode_scale_ns = 1000000, .ntracks = 2};
+    struct mkv_header h = {.timecode_scale_ns = scale_ns, .ntracks = 2};
     struct buf b;
     buf_init(&b, 65536);
     h.tracks[0] = (struct mkv_track){.number = 1,
@@ -42,6 +42,11 @@ static struct blob *segment_of(unsigned width)
     struct blob *blob = blob_copy(b.data, b.len);
     buf_fini(&b);
     return blob;
+}
+
+static struct blob *segment_of(unsigned width)
+{
+    return segment_scaled(width, 1000000);
 }
 
 static void setup(void)
@@ -604,6 +609,39 @@ START_TEST(given_up_fragment_is_in_the_ledger)
 }
 END_TEST
 
+/* At a scale of 10 ms, 1000 is the first fragment in ms and the second in units. */
+START_TEST(second_ack_of_a_fragment_is_not_taken_for_another)
+{
+    static const unsigned timecodes[] = {100, 1000};
+    uint64_t next[LINK_TRACKS_MAX];
+    struct spool *s = open_spool(NULL);
+    blob_unref(&format->segment);
+    format->segment = segment_scaled(64, 10000000);
+    session(s, 7, 1, next);
+    for (unsigned i = 0; i < 2; i++) {
+        struct link_item item = piece(1, i, (int64_t)timecodes[i] * 10, 0, false, 10);
+        struct buf b;
+        buf_init(&b, 1000);
+        mkv_write_cluster(&b, timecodes[i]);
+        mkv_write_block_header(&b, 1, 0, true, false, 4);
+        buf_append(&b, "data", 4);
+        blob_unref(&item.payload);
+        item.payload = blob_copy(b.data, b.len);
+        buf_fini(&b);
+        ck_assert_int_eq(spool_append(s, &item), 0);
+        link_item_fini(&item);
+    }
+    struct spool_fragment *a = spool_next(s, NULL), *b = spool_next(s, a);
+    a->sent = b->sent = true;
+    ck_assert_ptr_eq(spool_find_sent(s, 100), a);
+    ck_assert_ptr_eq(spool_find_sent(s, 10000), b);
+    ck_assert_ptr_eq(spool_find_sent(s, 1000), a);
+    spool_done(s, a);
+    ck_assert_ptr_null(spool_find_sent(s, 1000));
+    spool_close(&s);
+}
+END_TEST
+
 /* Tags in front of any other fragment belong to the one before it. */
 START_TEST(only_the_first_fragment_of_a_segment_owns_the_tags_in_front)
 {
@@ -700,6 +738,7 @@ int main(void)
     tcase_add_test(tc, second_process_on_a_spool_is_refused);
     tcase_add_test(tc, given_up_fragment_is_in_the_ledger);
     tcase_add_test(tc, end_of_source_survives_a_restart);
+    tcase_add_test(tc, second_ack_of_a_fragment_is_not_taken_for_another);
     tcase_add_test(tc, only_the_first_fragment_of_a_segment_owns_the_tags_in_front);
     tcase_add_test(tc, no_descriptors_left_hides_no_fragment);
     suite_add_tcase(suite, tc);
