@@ -13,12 +13,15 @@
 #define RAW_VIDEO_FRAMES 8u
 #define AUDIO_FRAMES 300u
 
-/* A parser splits a byte stream into access units; asked for this form, it changes no byte of it.
- */
-#define H264_PARSE                                                                                 \
-    "h264parse config-interval=0 ! video/x-h264,stream-format=byte-stream,alignment=au"
-#define H265_PARSE                                                                                 \
-    "h265parse config-interval=0 ! video/x-h265,stream-format=byte-stream,alignment=au"
+/* pull.c cuts byte streams into access units itself: h264parse leaves units out before the first
+ * SPS and adds delimiters. It is for what neither is a byte stream nor comes in access units. */
+#define H26X(kind)                                                                                 \
+    "capsfilter caps=\"" kind ",stream-format=byte-stream;" kind                                   \
+    ",stream-format={avc,avc3,hvc1,hev1},alignment=au\""
+#define H26X_PARSE(kind, parser)                                                                   \
+    parser " config-interval=0 ! " kind ",stream-format=byte-stream,alignment=au"
+/* In units, too: the depayloader would cut a picture where parameter sets stand between slices. */
+#define H26X_DEPAY(kind, depay) depay " ! " kind ",stream-format=byte-stream,alignment=nal"
 #define AAC_PARSE "aacparse ! audio/mpeg,framed=true,stream-format={raw,adts}"
 #define RAW_VIDEO "videoconvert ! video/x-raw,format={I420,NV12}"
 #define RAW_AUDIO                                                                                  \
@@ -38,13 +41,16 @@ static bool has(const GstStructure *s, const char *field, const char *value)
     return text && strcmp(text, value) == 0;
 }
 
-/* Length-prefixed access units, as MP4 and Matroska hold them, need no parser. */
-static bool is_whole(const GstStructure *s)
+/* What cannot be had as a byte stream or in length-prefixed access units needs a parser. */
+static bool needs_parser(const GstStructure *s)
 {
     const char *form = gst_structure_get_string(s, "stream-format");
+    const char *alignment = gst_structure_get_string(s, "alignment");
 
-    return form && strcmp(form, "byte-stream") != 0 && has(s, "alignment", "au") &&
-           gst_structure_has_field(s, "codec_data");
+    if (form)
+        return strcmp(form, "byte-stream") != 0 && ((alignment && strcmp(alignment, "au") != 0) ||
+                                                    !gst_structure_has_field(s, "codec_data"));
+    return !gst_structure_has_field(s, "stream-format");
 }
 
 static bool rtp_recipe(const GstStructure *s, struct recipe *r)
@@ -53,8 +59,8 @@ static bool rtp_recipe(const GstStructure *s, struct recipe *r)
         const char *encoding;
         struct recipe recipe;
     } known[] = {
-        {"H264", {PULL_VIDEO, H26X_FRAMES, "rtph264depay ! " H264_PARSE}},
-        {"H265", {PULL_VIDEO, H26X_FRAMES, "rtph265depay ! " H265_PARSE}},
+        {"H264", {PULL_VIDEO, H26X_FRAMES, H26X_DEPAY("video/x-h264", "rtph264depay")}},
+        {"H265", {PULL_VIDEO, H26X_FRAMES, H26X_DEPAY("video/x-h265", "rtph265depay")}},
         {"MPEG4-GENERIC", {PULL_AUDIO, AUDIO_FRAMES, "rtpmp4gdepay"}},
         {"MP4A-LATM", {PULL_AUDIO, AUDIO_FRAMES, "rtpmp4adepay"}},
     };
@@ -75,9 +81,13 @@ static bool choose(const GstStructure *s, struct recipe *r)
     if (strcmp(name, "application/x-rtp") == 0)
         return rtp_recipe(s, r);
     if (strcmp(name, "video/x-h264") == 0)
-        *r = (struct recipe){PULL_VIDEO, H26X_FRAMES, is_whole(s) ? "" : H264_PARSE};
+        *r = (struct recipe){PULL_VIDEO, H26X_FRAMES,
+                             needs_parser(s) ? H26X_PARSE("video/x-h264", "h264parse")
+                                             : H26X("video/x-h264")};
     else if (strcmp(name, "video/x-h265") == 0)
-        *r = (struct recipe){PULL_VIDEO, H26X_FRAMES, is_whole(s) ? "" : H265_PARSE};
+        *r = (struct recipe){PULL_VIDEO, H26X_FRAMES,
+                             needs_parser(s) ? H26X_PARSE("video/x-h265", "h265parse")
+                                             : H26X("video/x-h265")};
     else if (strcmp(name, "video/x-raw") == 0)
         *r = (struct recipe){PULL_VIDEO, RAW_VIDEO_FRAMES, RAW_VIDEO};
     else if (strcmp(name, "audio/x-raw") == 0)
@@ -222,6 +232,7 @@ static void on_pad_added(GstElement *source, GstPad *pad, gpointer arg)
         return;
     if (GST_PAD_IS_SRC(pad))
         branch_join(GST_BIN(parent), pad, d->pull, d->copy);
+    pull_joined(d->pull);
     gst_object_unref(parent);
 }
 

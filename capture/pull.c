@@ -13,8 +13,10 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/link.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "media/au_splitter.h"
 
 #define BYTES_MAX (32u << 20)
 
@@ -28,8 +30,10 @@ struct pull_track {
     unsigned frames;
     size_t bytes;
     uint64_t lost;
-    GstCaps *caps; /* streaming thread only, like the next */
+    GstCaps *caps; /* streaming thread only, like all that follows */
     GstSegment segment;
+    struct au_splitter *splitter; /* of a byte stream; NULL: a buffer is an access unit */
+    bool discont, began;          /* before the next access unit; one came */
 };
 
 struct pull {
@@ -39,6 +43,7 @@ struct pull {
     pthread_mutex_t lock;
     pthread_cond_t room;
     bool closed, ignore_segments, quiet;
+    unsigned announced, announced_video, joined;
     struct pull_state state;
     struct pull_track track[PULL_TRACKS_MAX];
 };
@@ -86,6 +91,14 @@ static void empty(struct pull_track *t)
     t->bytes = 0;
 }
 
+static void free_splitter(struct pull_track *t)
+{
+    if (t->splitter)
+        au_splitter_fini(t->splitter);
+    free(t->splitter);
+    t->splitter = NULL;
+}
+
 void pull_unref(struct pull **pp)
 {
     struct pull *p = *pp;
@@ -96,6 +109,7 @@ void pull_unref(struct pull **pp)
     for (unsigned i = 0; i < p->state.ntracks; i++) {
         empty(&p->track[i]);
         gst_clear_caps(&p->track[i].caps);
+        free_splitter(&p->track[i]);
     }
     close(p->fd);
     pthread_mutex_destroy(&p->lock);
@@ -152,20 +166,32 @@ static int64_t running_ns(const struct pull_track *track, GstClockTime t)
     return sign > 0 ? (int64_t)value : -(int64_t)value;
 }
 
-static struct pull_item *make_item(struct pull_track *t, GstBuffer *buffer)
+/* Takes over the buffer. */
+static struct pull_item *make_item(struct pull_track *t, GstBuffer *buffer,
+                                   const struct au_times *times, bool discont)
 {
     struct pull_item *item = xcalloc(1, sizeof *item);
 
-    item->buffer = t->copy ? gst_buffer_copy_deep(buffer) : gst_buffer_ref(buffer);
+    item->buffer = buffer;
     item->caps = t->caps ? gst_caps_ref(t->caps) : NULL;
-    item->pts_ns = running_ns(t, GST_BUFFER_PTS(buffer));
-    item->dts_ns = running_ns(t, GST_BUFFER_DTS(buffer));
-    if (GST_BUFFER_DURATION_IS_VALID(buffer) &&
-        GST_BUFFER_DURATION(buffer) < (GstClockTime)(3600 * NS_PER_S))
-        item->duration_ns = (int64_t)GST_BUFFER_DURATION(buffer);
-    item->discont = GST_BUFFER_IS_DISCONT(buffer);
+    item->pts_ns = times->given ? times->pts_ns : PULL_NONE;
+    item->dts_ns = times->given ? times->dts_ns : PULL_NONE;
+    item->duration_ns = times->given ? times->duration_ns : 0;
+    item->discont = discont;
     item->wall_ns = clock_wall_ns();
     return item;
+}
+
+static struct au_times times_of(const struct pull_track *t, GstBuffer *buffer)
+{
+    struct au_times times = {.pts_ns = running_ns(t, GST_BUFFER_PTS(buffer)),
+                             .dts_ns = running_ns(t, GST_BUFFER_DTS(buffer))};
+
+    if (GST_BUFFER_DURATION_IS_VALID(buffer) &&
+        GST_BUFFER_DURATION(buffer) < (GstClockTime)(3600 * NS_PER_S))
+        times.duration_ns = (int64_t)GST_BUFFER_DURATION(buffer);
+    times.given = times.pts_ns != PULL_NONE || times.dts_ns != PULL_NONE || times.duration_ns;
+    return times;
 }
 
 static bool is_full(const struct pull_track *t, size_t bytes)
@@ -173,14 +199,22 @@ static bool is_full(const struct pull_track *t, size_t bytes)
     return t->frames >= t->max_frames || (t->frames && t->bytes + bytes > BYTES_MAX);
 }
 
-static void put(struct pull_track *t, GstBuffer *buffer)
+static void append(struct pull_track *t, struct pull_item *item, size_t bytes)
+{
+    item->lost = t->lost;
+    t->lost = 0;
+    *t->last = item;
+    t->last = &item->next;
+    t->frames++;
+    t->bytes += bytes;
+}
+
+/* Takes over the buffer. */
+static void put(struct pull_track *t, GstBuffer *buffer, const struct au_times *times, bool discont)
 {
     struct pull *p = t->pull;
     size_t bytes = gst_buffer_get_size(buffer);
-    struct pull_item *item;
 
-    if (!bytes)
-        return;
     pthread_mutex_lock(&p->lock);
     while (!p->closed && !p->state.live && is_full(t, bytes))
         pthread_cond_wait(&p->room, &p->lock);
@@ -188,17 +222,85 @@ static void put(struct pull_track *t, GstBuffer *buffer)
     p->state.last_mono_ns = clock_mono_ns();
     if (p->closed || is_full(t, bytes)) {
         t->lost += !p->closed;
+        gst_buffer_unref(buffer);
     } else {
-        item = make_item(t, buffer);
-        item->lost = t->lost;
-        t->lost = 0;
-        *t->last = item;
-        t->last = &item->next;
-        t->frames++;
-        t->bytes += bytes;
+        append(t, make_item(t, buffer, times, discont), bytes);
     }
     pthread_mutex_unlock(&p->lock);
     wake(p);
+}
+
+static void on_unit(void *arg, const uint8_t *data, size_t len, const struct au_times *times)
+{
+    struct pull_track *t = arg;
+
+    put(t, gst_buffer_new_memdup(data, len), times, t->discont);
+    t->discont = false;
+    t->began = true;
+}
+
+static void split(struct pull_track *t, GstBuffer *buffer)
+{
+    struct au_times times = times_of(t, buffer);
+    GstMapInfo map;
+
+    if (GST_BUFFER_IS_DISCONT(buffer)) {
+        au_splitter_flush(t->splitter, on_unit, t);
+        t->discont = true;
+    }
+    if (!gst_buffer_map(buffer, &map, GST_MAP_READ))
+        return;
+    au_splitter_push(t->splitter, map.data, map.size, &times, on_unit, t);
+    gst_buffer_unmap(buffer, &map);
+    if (GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_MARKER))
+        au_splitter_end(t->splitter, on_unit, t); /* RTP says so: no need to wait for the next */
+    if (!au_splitter_junk(t->splitter) || !t->began)
+        return;
+    pthread_mutex_lock(&t->pull->lock); /* the pieces of an access unit that was torn */
+    t->lost++;
+    pthread_mutex_unlock(&t->pull->lock);
+}
+
+static void take_buffer(struct pull_track *t, GstBuffer *buffer)
+{
+    struct au_times times;
+
+    if (!gst_buffer_get_size(buffer))
+        return;
+    if (t->splitter) {
+        split(t, buffer);
+        return;
+    }
+    times = times_of(t, buffer);
+    put(t, t->copy ? gst_buffer_copy_deep(buffer) : gst_buffer_ref(buffer), &times,
+        GST_BUFFER_IS_DISCONT(buffer));
+}
+
+static bool is_byte_stream(const GstStructure *s)
+{
+    const char *form = gst_structure_get_string(s, "stream-format");
+    const char *alignment = gst_structure_get_string(s, "alignment");
+
+    return (gst_structure_has_name(s, "video/x-h264") ||
+            gst_structure_has_name(s, "video/x-h265")) &&
+           (form ? strcmp(form, "byte-stream") == 0 : !gst_structure_has_field(s, "codec_data")) &&
+           (!alignment || strcmp(alignment, "au") != 0);
+}
+
+static void adopt(struct pull_track *t, GstCaps *caps)
+{
+    const GstStructure *s = gst_caps_get_structure(caps, 0);
+
+    if (t->caps && gst_caps_is_equal(t->caps, caps))
+        return;
+    if (t->splitter)
+        au_splitter_flush(t->splitter, on_unit, t);
+    free_splitter(t);
+    gst_caps_replace(&t->caps, caps);
+    if (!is_byte_stream(s))
+        return;
+    t->splitter = xmalloc(sizeof *t->splitter);
+    au_splitter_init(t->splitter, gst_structure_has_name(s, "video/x-h265"), LINK_PAYLOAD_MAX);
 }
 
 static void end_track(struct pull_track *t, bool eos)
@@ -217,13 +319,15 @@ static void on_event(struct pull_track *t, GstEvent *event)
     switch (GST_EVENT_TYPE(event)) {
     case GST_EVENT_CAPS:
         gst_event_parse_caps(event, &caps);
-        gst_caps_replace(&t->caps, caps);
+        adopt(t, caps);
         break;
     case GST_EVENT_SEGMENT:
         gst_event_parse_segment(event, &segment);
         gst_segment_copy_into(segment, &t->segment);
         break;
     case GST_EVENT_EOS:
+        if (t->splitter)
+            au_splitter_flush(t->splitter, on_unit, t);
         end_track(t, true);
         break;
     default:
@@ -237,13 +341,13 @@ static GstPadProbeReturn probe(GstPad *pad, GstPadProbeInfo *info, gpointer arg)
     GstBufferList *list;
 
     if (info->type & GST_PAD_PROBE_TYPE_BUFFER) {
-        put(t, GST_PAD_PROBE_INFO_BUFFER(info));
+        take_buffer(t, GST_PAD_PROBE_INFO_BUFFER(info));
         return GST_PAD_PROBE_DROP;
     }
     if (info->type & GST_PAD_PROBE_TYPE_BUFFER_LIST) {
         list = GST_PAD_PROBE_INFO_BUFFER_LIST(info);
         for (guint i = 0; i < gst_buffer_list_length(list); i++)
-            put(t, gst_buffer_list_get(list, i));
+            take_buffer(t, gst_buffer_list_get(list, i));
         return GST_PAD_PROBE_DROP;
     }
     on_event(t, GST_PAD_PROBE_INFO_EVENT(info));
@@ -299,9 +403,23 @@ void pull_refuse(struct pull *p, const char *name, const char *why)
 void pull_complete(struct pull *p)
 {
     pthread_mutex_lock(&p->lock);
-    if (!p->state.complete)
-        p->state.complete_mono_ns = clock_mono_ns();
     p->state.complete = true;
+    pthread_mutex_unlock(&p->lock);
+    wake(p);
+}
+
+void pull_announce(struct pull *p, enum pull_kind kind)
+{
+    pthread_mutex_lock(&p->lock);
+    p->announced++;
+    p->announced_video += kind == PULL_VIDEO;
+    pthread_mutex_unlock(&p->lock);
+}
+
+void pull_joined(struct pull *p)
+{
+    pthread_mutex_lock(&p->lock);
+    p->joined++;
     pthread_mutex_unlock(&p->lock);
     wake(p);
 }
@@ -370,11 +488,17 @@ void pull_watch_bus(struct pull *p, GstElement *pipeline, const char *advice)
 
 void pull_state(struct pull *p, struct pull_state *out)
 {
+    unsigned videos = 0;
+
     pthread_mutex_lock(&p->lock);
     *out = p->state;
+    out->complete = out->complete && p->joined >= p->announced;
     out->ended = out->complete;
-    for (unsigned i = 0; i < out->ntracks; i++)
+    for (unsigned i = 0; i < out->ntracks; i++) {
         out->ended = out->ended && p->track[i].eos;
+        videos += p->track[i].kind == PULL_VIDEO;
+    }
+    out->video_missing = p->joined < p->announced && videos < p->announced_video;
     pthread_mutex_unlock(&p->lock);
 }
 

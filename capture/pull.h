@@ -52,8 +52,12 @@ int pull_attach(struct pull *p, GstPad *pad, enum pull_kind kind, const char *na
                 unsigned max_frames);
 /* A track that is known and left out; `why` is for people. Logs once per call. */
 void pull_refuse(struct pull *p, const char *name, const char *why);
-/* All tracks are attached or refused. */
+/* All tracks are attached or refused, but for those that were announced and did not join yet. */
 void pull_complete(struct pull *p);
+/* A source that knows its tracks beforehand announces each, and says when one has joined: its pads
+ * may come from several threads, and the word that all are there from yet another. */
+void pull_announce(struct pull *p, enum pull_kind kind);
+void pull_joined(struct pull *p);
 /* The connection is broken; the first cause counts. what_to_do may be "". */
 void pull_fail(struct pull *p, const char *cause, const char *what_to_do);
 /* A full queue drops the newest (live), or makes the source wait (the default). */
@@ -68,9 +72,10 @@ void pull_watch_bus(struct pull *p, GstElement *pipeline, const char *advice);
 struct pull_state {
     unsigned ntracks;
     bool complete, live, failed;
-    bool ended; /* complete, every track at its end (items may be left in the queue) */
-    bool any;   /* something ever came */
-    int64_t complete_mono_ns, last_mono_ns; /* 0: not yet */
+    bool ended;           /* complete, every track at its end (items may be left in the queue) */
+    bool any;             /* something ever came */
+    bool video_missing;   /* announced, not attached yet */
+    int64_t last_mono_ns; /* 0: not yet */
     char cause[PULL_CAUSE_MAX], what_to_do[PULL_CAUSE_MAX], refused[PULL_CAUSE_MAX];
 };
 void pull_state(struct pull *p, struct pull_state *out);

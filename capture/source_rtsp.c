@@ -96,6 +96,25 @@ static void set_up(GstElement *rtsp, const struct conf_source *c, const char *pl
         g_object_set(rtsp, "user-id", user, "user-pw", password, NULL);
 }
 
+/* Called for each media of the session description, before any is set up. rtspsrc adds pads from a
+ * thread per media, so its no-more-pads may overtake the last pad. */
+static gboolean on_media(GstElement *rtsp, guint number, GstCaps *caps, gpointer arg)
+{
+    const char *media = gst_structure_get_string(gst_caps_get_structure(caps, 0), "media");
+
+    pull_announce(arg, media && strcmp(media, "video") == 0   ? PULL_VIDEO
+                       : media && strcmp(media, "audio") == 0 ? PULL_AUDIO
+                                                              : PULL_DATA);
+    return TRUE;
+}
+
+static void release(gpointer arg, GClosure *closure)
+{
+    struct pull *pull = arg;
+
+    pull_unref(&pull);
+}
+
 static int build(const struct conf_stream *conf, GstElement *pipeline, struct pull *pull, char *why)
 {
     char *plain, *user, *password;
@@ -110,6 +129,8 @@ static int build(const struct conf_stream *conf, GstElement *pipeline, struct pu
     }
     if (!rc) {
         set_up(rtsp, &conf->source, plain, user, password);
+        g_signal_connect_data(rtsp, "select-stream", G_CALLBACK(on_media), pull_ref(pull), release,
+                              0);
         branch_join_dynamic(rtsp, pull, false);
     }
     free(plain);

@@ -25,7 +25,8 @@
 #define ITEMS_A_TURN 64
 #define SETTLE_NS (2 * NS_PER_S) /* how long tracks may let others wait before the set is fixed */
 #define NOTE_NS (5 * NS_PER_S)   /* how often the time reached is noted beside the epoch */
-#define START_NS (10 * NS_PER_S) /* a file that gives nothing for so long is given up */
+#define START_NS                                                                                   \
+    (10 * NS_PER_S) /* a file that gives nothing, an announced video that does not come */
 #define RETRY_MIN_MS 500u
 #define RETRY_MAX_MS 10000u
 #define SHORT_NS (5 * NS_PER_S / 2) /* so much less than a file says it holds is too little */
@@ -272,24 +273,45 @@ static void announce(struct stream *s)
     outlet_stream_set_user(s->out, s);
 }
 
-/* Finds the stream's track for each of a later connection: the same kind, in the same order. */
+/* The stream's track for candidate i of a later connection: of its kind, in the same order, and not
+ * taken by another candidate. */
+static int find_track(const struct stream *s, unsigned i)
+{
+    bool taken;
+
+    for (unsigned k = 0; k < s->ntracks; k++) {
+        taken = s->track[k].kind != s->candidate[i].kind;
+        for (unsigned j = 0; j < i; j++)
+            taken = taken || s->map[j] == (int)k;
+        if (!taken)
+            return (int)k;
+    }
+    return -1;
+}
+
+static void match_from(struct stream *s, unsigned first)
+{
+    for (unsigned i = first; i < s->ncandidates; i++) {
+        s->map[i] = find_track(s, i);
+        if (s->map[i] < 0)
+            leave_out(s, i, "the stream began without it; restart capture to take it in");
+    }
+}
+
 static void match(struct stream *s)
 {
-    unsigned used = 0;
-
-    for (unsigned i = 0; i < s->ncandidates; i++) {
-        int found = -1;
-        for (unsigned k = 0; k < s->ntracks && found < 0; k++)
-            if (s->map[i] >= 0 && !(used >> k & 1) && s->track[k].kind == s->candidate[i].kind)
-                found = (int)k;
-        if (found >= 0)
-            used |= 1u << found;
-        else if (s->map[i] >= 0)
-            leave_out(s, i, "the stream began without it; restart capture to take it in");
-        s->map[i] = found;
-    }
+    match_from(s, 0);
     for (unsigned k = 0; k < s->ntracks; k++)
         track_connect(&s->track[k]);
+}
+
+/* Tracks that join while frames flow. */
+static void match_late(struct stream *s, const struct pull_state *st)
+{
+    unsigned first = s->ncandidates;
+
+    meet_candidates(s, st);
+    match_from(s, first);
 }
 
 static void forget_candidates(struct stream *s)
@@ -321,6 +343,8 @@ static bool may_begin(struct stream *s, const struct pull_state *st, const bool 
         s->ready_mono_ns = now;
     if (st->complete && !waiting)
         return true;
+    if (st->video_missing && now - s->ready_mono_ns < START_NS)
+        return false;
     return !video_waits && now - s->ready_mono_ns > SETTLE_NS;
 }
 
@@ -651,6 +675,7 @@ static void pump(struct stream *s)
         if (s->phase != RUNNING)
             return;
     }
+    match_late(s, &st);
     empty = take_all(s, ITEMS_A_TURN);
     if (s->taken)
         s->failures = 0;

@@ -72,14 +72,14 @@ static void skip_scaling_list(struct nal_bits *b, unsigned size)
     }
 }
 
-static void parse_chroma(struct nal_bits *b, struct h264_sps *sps, bool *separate_planes)
+static void parse_chroma(struct nal_bits *b, struct h264_sps *sps)
 {
     uint32_t chroma = nal_bits_ue(b);
     if (chroma > 3)
         b->bad = true;
     sps->chroma_format_idc = (uint8_t)chroma;
     if (chroma == 3)
-        *separate_planes = nal_bits_u(b, 1);
+        sps->separate_planes = nal_bits_u(b, 1);
     uint32_t luma_depth = nal_bits_ue(b), chroma_depth = nal_bits_ue(b);
     if (luma_depth > 6 || chroma_depth > 6)
         b->bad = true;
@@ -93,11 +93,21 @@ static void parse_chroma(struct nal_bits *b, struct h264_sps *sps, bool *separat
     }
 }
 
-static void parse_picture_order(struct nal_bits *b)
+/* log2_max_frame_num_minus4, log2_max_pic_order_cnt_lsb_minus4: 0 to 12 */
+static uint8_t read_counter_bits(struct nal_bits *b)
+{
+    uint32_t v = nal_bits_ue(b);
+    if (v > 12)
+        b->bad = true;
+    return (uint8_t)(v + 4);
+}
+
+static void parse_picture_order(struct nal_bits *b, struct h264_sps *sps)
 {
     uint32_t type = nal_bits_ue(b);
+    sps->poc_type = (uint8_t)type;
     if (type == 0) {
-        nal_bits_ue(b); /* log2_max_pic_order_cnt_lsb_minus4 */
+        sps->poc_lsb_bits = read_counter_bits(b);
     } else if (type == 1) {
         nal_bits_u(b, 1);
         nal_bits_se(b);
@@ -113,7 +123,7 @@ static void parse_picture_order(struct nal_bits *b)
 }
 
 /* Picture size in samples after cropping (7.4.2.1.1). */
-static void parse_size(struct nal_bits *b, struct h264_sps *sps, bool separate_planes)
+static void parse_size(struct nal_bits *b, struct h264_sps *sps)
 {
     uint64_t mbs_wide = (uint64_t)nal_bits_ue(b) + 1;
     uint64_t units_high = (uint64_t)nal_bits_ue(b) + 1;
@@ -129,7 +139,7 @@ static void parse_size(struct nal_bits *b, struct h264_sps *sps, bool separate_p
     uint64_t width = mbs_wide * 16;
     uint64_t height = units_high * 16 * (2 - frame_mbs_only);
     if (nal_bits_u(b, 1)) { /* frame_cropping_flag */
-        unsigned chroma = separate_planes ? 0 : sps->chroma_format_idc;
+        unsigned chroma = sps->separate_planes ? 0 : sps->chroma_format_idc;
         uint64_t unit_x = chroma == 1 || chroma == 2 ? 2 : 1;
         uint64_t unit_y = (chroma == 1 ? 2 : 1) * (2 - frame_mbs_only);
         uint64_t left = nal_bits_ue(b), right = nal_bits_ue(b);
@@ -239,7 +249,6 @@ static void parse_vui(struct nal_bits *b, struct h264_sps *sps)
 int h264_parse_sps(const struct nal *nal, struct h264_sps *sps)
 {
     struct nal_bits b;
-    bool separate_planes = false;
     memset(sps, 0, sizeof *sps);
     if (nal->len < 4 || (nal->data[0] & 0x80) || h264_nal_type(nal) != H264_NAL_SPS)
         return -EBADMSG;
@@ -253,12 +262,12 @@ int h264_parse_sps(const struct nal *nal, struct h264_sps *sps)
     sps->chroma_format_idc = 1;
     sps->bit_depth_luma = sps->bit_depth_chroma = 8;
     if (is_high_profile(sps->profile_idc))
-        parse_chroma(&b, sps, &separate_planes);
-    nal_bits_ue(&b); /* log2_max_frame_num_minus4 */
-    parse_picture_order(&b);
+        parse_chroma(&b, sps);
+    sps->frame_num_bits = read_counter_bits(&b);
+    parse_picture_order(&b, sps);
     sps->max_num_ref_frames = nal_bits_ue(&b);
     nal_bits_u(&b, 1); /* gaps_in_frame_num_value_allowed_flag */
-    parse_size(&b, sps, separate_planes);
+    parse_size(&b, sps);
     bool vui = nal_bits_u(&b, 1);
     if (b.bad)
         return -EBADMSG;

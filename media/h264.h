@@ -41,6 +41,8 @@ struct h264_sps {
     uint8_t chroma_format_idc, bit_depth_luma, bit_depth_chroma;
     uint32_t width, height; /* after cropping */
     bool interlaced;        /* frame_mbs_only_flag is 0 */
+    bool separate_planes;
+    uint8_t frame_num_bits, poc_type, poc_lsb_bits; /* poc_lsb_bits with poc_type 0 */
     uint32_t max_num_ref_frames;
     uint32_t sar_num, sar_den; /* 0 when not given */
     uint32_t fps_num, fps_den; /* from the VUI; 0 when not given */

@@ -8,11 +8,12 @@
 
 #include <gst/rtsp-server/rtsp-server.h>
 
-/* One thread: of a picture in slices rtph264pay would repeat the parameter sets before each slice,
- * which splits it in two. */
+/* Four slices a picture, and rtph264pay repeats the parameter sets between them: as some cameras
+ * do.
+ */
 #define PATTERN                                                                                    \
     "( videotestsrc is-live=true pattern=ball ! video/x-raw,format=I420,width=640,height=360,"     \
-    "framerate=25/1 ! x264enc tune=zerolatency threads=1 bitrate=800 key-int-max=25 "              \
+    "framerate=25/1 ! x264enc tune=zerolatency threads=4 bitrate=800 key-int-max=25 "              \
     "speed-preset=ultrafast "                                                                      \
     "! video/x-h264,profile=baseline ! rtph264pay name=pay0 pt=96 config-interval=-1 "             \
     "audiotestsrc is-live=true ! audio/x-raw,rate=48000,channels=2 ! audioconvert ! voaacenc "     \
