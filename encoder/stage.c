@@ -326,9 +326,17 @@ static int command(struct stage *st, const char *verb, const char *stream)
     if (strcmp(verb, "keyframe") != 0)
         return -ENOTSUP;
     TAILQ_FOREACH (entry, &e->entries, link) {
-        if ((!stream || !stream[0] || strcmp(stream, entry->name) == 0) &&
-            encoder_stream_force_key(entry->stream) == 0)
+        if (stream && stream[0] && strcmp(stream, entry->name) != 0)
+            continue;
+        if (encoder_stream_force_key(entry->stream) == 0) {
+            log_info("encoder.keyframe", "stream=%s", entry->name);
             rc = 0;
+        } else if (encoder_stream_user(entry->stream)) {
+            log_warn("encoder.keyframe.refused",
+                     "stream=%s cause=\"its video comes coded: whoever codes it makes its key "
+                     "frames\"",
+                     entry->name);
+        }
     }
     return rc;
 }
