@@ -12,7 +12,8 @@
 #define RATE_BYTES_S 12500000 /* what the service reads of one stream */
 #define BURST_BYTES 1000000
 #define FRAGMENTS_PER_S 5
-#define FRAGMENTS_NS (1050 * NS_PER_MS) /* the endpoint counts when they arrive, not when they go */
+#define FRAGMENTS_NS (1050 * NS_PER_MS) /* the endpoint counts when they arrive, not when they go  \
+                                         */
 
 void session_body_release(struct session *s)
 {
