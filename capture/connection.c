@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <gst/video/video.h>
+
 #include "common/mem.h"
 
 struct connection { /* shared by the loop and the starting thread */
@@ -97,6 +99,17 @@ int64_t connection_duration_ns(struct connection *c)
     gint64 duration = 0;
 
     return gst_element_query_duration(c->pipeline, GST_FORMAT_TIME, &duration) ? duration : 0;
+}
+
+static void force_key(GstElement *pipeline, gpointer arg)
+{
+    gst_element_send_event(
+        pipeline, gst_video_event_new_upstream_force_key_unit(GST_CLOCK_TIME_NONE, TRUE, 0));
+}
+
+void connection_force_key(struct connection *c)
+{
+    gst_element_call_async(c->pipeline, force_key, NULL, NULL);
 }
 
 bool connection_started(const struct connection *c)

@@ -17,6 +17,9 @@ int connection_start(const struct source_ops *ops, const struct conf_stream *con
 struct pull *connection_pull(struct connection *c);
 /* How long the source says it is, 0 when it does not. */
 int64_t connection_duration_ns(struct connection *c);
+/* Asks whoever codes the video, in the pipeline or in the camera, for a key frame. Whether one can
+ * is not known. */
+void connection_force_key(struct connection *c);
 /* The pipeline has started, and the pull knows whether it is live. */
 bool connection_started(const struct connection *c);
 /* Closes the pull and stops the pipeline in a thread of its own. *c may be NULL. */

@@ -159,6 +159,20 @@ static void sample(struct stage *st)
     report_set(st->report, NULL, REPORT_REFUSED, (double)link_server_refused(c->server));
 }
 
+/* "keyframe": of the stream, all streams without a name. The encoder stage answers for raw ones. */
+static int command(struct stage *st, const char *verb, const char *stream)
+{
+    struct capture *c = st->state;
+    int rc = -ENOTSUP;
+
+    if (strcmp(verb, "keyframe") != 0)
+        return -ENOTSUP;
+    for (unsigned i = 0; i < c->nstreams; i++)
+        if (!stream || strcmp(stream, stream_name(c->streams[i])) == 0)
+            rc = stream_force_key(c->streams[i]) == 0 ? 0 : rc;
+    return rc;
+}
+
 const struct stage_ops capture_stage = {
     .name = "capture",
     .summary = "takes video and sound from cameras, files or a test pattern",
@@ -166,4 +180,5 @@ const struct stage_ops capture_stage = {
     .drain = drain,
     .teardown = teardown,
     .sample = sample,
+    .command = command,
 };

@@ -462,11 +462,15 @@ static void take(struct stream *s, unsigned i)
 
     note_source_time(s, item);
     s->current = item;
-    if (track_take(t, item, on_payload, s, &why) < 0)
+    if (track_take(t, item, on_payload, s, &why) < 0) {
+        if (s->reconnects) /* the pull of a later connection says nothing */
+            log_warn("capture.track.refused", "stream=%s track=%s cause=\"%s\"", s->conf->name,
+                     t->name, why);
         leave_out(s, i, why);
-    else if (t->formats != formats && t->formats > 1)
+    } else if (t->formats != formats && t->formats > 1) {
         log_info("capture.format", "stream=%s track=%s number=%llu size=%ux%u", s->conf->name,
                  t->name, (unsigned long long)t->formats, t->format->width, t->format->height);
+    }
     s->current = NULL;
     s->taken++;
     pull_item_free(item);
@@ -859,4 +863,21 @@ void stream_report(struct stream *s)
     report_set(r, name, REPORT_WINDOW_BYTES, (double)stats.held_bytes);
     report_set(r, name, REPORT_RECONNECTS, (double)s->reconnects);
     report_set(r, name, "time_corrections", (double)s->anchor.corrections);
+}
+
+int stream_force_key(struct stream *s)
+{
+    bool coded = false;
+
+    for (unsigned k = 0; k < s->ntracks; k++)
+        coded = coded || (s->track[k].format->video && !is_raw(s->track[k].format));
+    if (!coded || s->phase != RUNNING || s->ops == &source_file)
+        return -ENOTSUP;
+    connection_force_key(s->connection);
+    return 0;
+}
+
+const char *stream_name(const struct stream *s)
+{
+    return s->conf->name;
 }

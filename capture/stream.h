@@ -23,5 +23,9 @@ void stream_end(struct stream *s);
 /* Nothing is left to be acked. */
 bool stream_done(const struct stream *s);
 void stream_report(struct stream *s);
+const char *stream_name(const struct stream *s);
+/* Asks whoever codes the video for a key frame. Returns 0, or -ENOTSUP when nobody does just now.
+ */
+int stream_force_key(struct stream *s);
 
 #endif

@@ -332,9 +332,8 @@ static int command(struct stage *st, const char *verb, const char *stream)
             log_info("encoder.keyframe", "stream=%s", entry->name);
             rc = 0;
         } else if (encoder_stream_user(entry->stream)) {
-            log_warn("encoder.keyframe.refused",
-                     "stream=%s cause=\"its video comes coded: whoever codes it makes its key "
-                     "frames\"",
+            log_info("encoder.keyframe.coded",
+                     "stream=%s cause=\"its video comes coded: capture asks whoever codes it\"",
                      entry->name);
         }
     }
