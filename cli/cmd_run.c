@@ -208,7 +208,8 @@ static int monitor_ended(struct run *r, int status)
         live_say(&r->live, "stopped");
         return code == 0 ? 0 : 1;
     }
-    if (!r->answered || code == 2) {
+    /* SIGKILL comes from outside, however early: what it had started is still to be adopted */
+    if ((!r->answered && code != 128 + SIGKILL) || code == 2) {
         print_monitor_errors(r);
         fprintf(stderr, "kvpipe: the pipeline did not start; see %s\n", r->log_path);
         return code == 2 ? 2 : 1;

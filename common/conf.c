@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/sha.h>
+
 #include "common/conf_check.h"
 #include "common/conf_yaml.h"
 #include "common/mem.h"
@@ -210,6 +212,14 @@ static const struct conf_option options[] = {
 };
 /* clang-format on */
 
+static void digest(const char *text, size_t len, char hex[65])
+{
+    unsigned char md[SHA256_DIGEST_LENGTH];
+    SHA256((const unsigned char *)text, len, md);
+    for (size_t i = 0; i < sizeof md; i++)
+        snprintf(hex + 2 * i, 3, "%02x", md[i]);
+}
+
 int conf_parse(const char *text, size_t len, const char *name, void *out, struct conf **conf)
 {
     struct conf_yaml y;
@@ -217,6 +227,7 @@ int conf_parse(const char *text, size_t len, const char *name, void *out, struct
 
     *conf = NULL;
     c->file = xstrdup(name);
+    digest(text, len, c->digest);
     conf_yaml_init(&y, name, out, text, len);
     if (!y.faults)
         conf_yaml_read(&y, options, c);

@@ -46,8 +46,8 @@ struct conf_source {
     char *credentials_file; /* one line user:password */
     char *credentials_env;  /* name of an environment variable with user:password */
     enum conf_transport transport;
-    bool realtime; /* file, test, launch: pace by timestamps (default true); false: as fast as the pipeline
-                      takes it */
+    bool realtime; /* file, test, launch: pace by timestamps (default true); false: as fast as the
+                      pipeline takes it */
     bool loop;     /* file: start again at its end (default false) */
     bool audio;    /* test, v4l2: audio too (default true for test) */
     uint32_t width, height, rate; /* test, v4l2, libcamera; defaults 1280x720 at 30 */
@@ -157,10 +157,11 @@ struct conf_monitor {
 };
 
 struct conf {
-    char *file; /* the path it came from */
-    char *run;  /* directory for sockets, spool, archive; default ./run, relative to the current
-                   directory */
-    char *log;  /* error, warn, info, debug */
+    char *file;      /* the path it came from */
+    char digest[65]; /* SHA-256 of the file's bytes, in hex: the same for the same config */
+    char *run; /* directory for sockets, spool, archive; default ./run, relative to the current
+                  directory */
+    char *log; /* error, warn, info, debug */
     struct conf_stage capture, encoder, muxer, uploader;
     struct conf_link link;
     struct conf_endpoint endpoint;

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <unistd.h>
 
 #include "common/mem.h"
@@ -32,10 +33,24 @@ static bool is_stage(const char *file, const char *only, char **instance)
 
 size_t leftover_signal(const char *run, int sig)
 {
-    return leftover_signal_stage(run, NULL, sig);
+    return leftover_signal_others(run, NULL, sig, NULL, NULL);
 }
 
-size_t leftover_signal_stage(const char *run, const char *stage, int sig)
+static bool signal_one(const char *run, const char *instance, int sig, leftover_keep_fn keep,
+                       void *arg)
+{
+    struct pidfile_process p;
+    if (pidfile_open_holder(run, instance, &p) < 0)
+        return false;
+    bool other = p.pid != getpid() && !(keep && keep(arg, instance, p.pid));
+    if (other)
+        pidfd_send_signal(p.pidfd, sig, NULL, 0);
+    close(p.pidfd);
+    return other;
+}
+
+size_t leftover_signal_others(const char *run, const char *stage, int sig, leftover_keep_fn keep,
+                              void *arg)
 {
     char *path = xasprintf("%s/pids", run), *instance;
     DIR *dir = opendir(path);
@@ -44,11 +59,7 @@ size_t leftover_signal_stage(const char *run, const char *stage, int sig)
     while (dir && (e = readdir(dir)) != NULL) {
         if (!is_stage(e->d_name, stage, &instance))
             continue;
-        pid_t pid = pidfile_holder(run, instance);
-        if (pid > 1 && pid != getpid()) {
-            kill(pid, sig);
-            n++;
-        }
+        n += signal_one(run, instance, sig, keep, arg);
         free(instance);
     }
     if (dir)

@@ -152,6 +152,12 @@ static int load(struct stage *st, const struct options *o, struct conf **conf)
     return -1;
 }
 
+char *stage_identity(const struct conf *conf, const char *stage, const char *stream)
+{
+    return xasprintf("%s version=%s config=%s stream=%s", stage, KVPIPE_VERSION, conf->digest,
+                     stream ? stream : "-");
+}
+
 static int lock_instance(struct stage *st, int *fd)
 {
     pid_t holder = 0;
@@ -161,7 +167,9 @@ static int lock_instance(struct stage *st, int *fd)
                   st->conf->run, strerror(-r));
         return r;
     }
-    *fd = pidfile_lock(st->conf->run, st->instance, &holder);
+    char *identity = stage_identity(st->conf, st->ops->name, st->only_stream);
+    *fd = pidfile_lock(st->conf->run, st->instance, identity, &holder);
+    free(identity);
     if (*fd >= 0)
         return 0;
     if (*fd == -EWOULDBLOCK)

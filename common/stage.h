@@ -47,6 +47,9 @@ struct stage_ops {
  * helps), 2 bad arguments or config (it does not). */
 int stage_main(int argc, char **argv, const struct stage_ops *ops);
 
+/* What a process runs, in one line without its end: stage, version, config, stream (NULL: all). Two
+ * processes with the same line can stand in for each other. Caller frees. */
+char *stage_identity(const struct conf *conf, const char *stage, const char *stream);
 /* True when this process serves the stream (isolate runs one process per stream). */
 bool stage_serves(const struct stage *st, const char *stream);
 /* The stage serves from now on: READY goes to the monitor. Call once, from setup or later. */

@@ -6,24 +6,34 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/pidfile.h"
+#include "common/stage.h"
 #include "monitor/child.h"
 
 #define CODE_NOT_STARTED 127
+#define CODE_UNKNOWN -1 /* of an adopted process: only its parent learns it */
+#define BLOCKED_TERM_NS (4500 * NS_PER_MS)
 
-void instances_init(struct instances *all, const struct conf *conf, const char *log_dir)
+void instances_init(struct instances *all, struct event_base *base, const struct conf *conf,
+                    const char *log_dir)
 {
-    *all = (struct instances){.conf = conf};
+    *all = (struct instances){.base = base, .conf = conf};
     all->plan = plan_make(conf, &all->count);
     all->list = xcalloc(all->count, sizeof *all->list);
     for (size_t i = 0; i < all->count; i++) {
         struct instance *in = &all->list[i];
         in->plan = &all->plan[i];
+        in->pidfd = -1;
+        in->identity = stage_identity(conf, in->plan->stage, in->plan->stream);
         in->program =
             in->plan->program ? xstrdup(in->plan->program) : child_program(in->plan->stage);
         if (log_dir)
@@ -32,9 +42,22 @@ void instances_init(struct instances *all, const struct conf *conf, const char *
     }
 }
 
+static void release(struct instance *in)
+{
+    if (in->gone)
+        event_free(in->gone);
+    if (in->pidfd >= 0)
+        close(in->pidfd);
+    in->gone = NULL;
+    in->pidfd = -1;
+    in->pid = 0;
+}
+
 void instances_fini(struct instances *all)
 {
     for (size_t i = 0; i < all->count; i++) {
+        release(&all->list[i]);
+        free(all->list[i].identity);
         free(all->list[i].program);
         free(all->list[i].log_path);
     }
@@ -51,13 +74,15 @@ static const char *where_to_look(const struct instance *in)
 static void ended(struct instance *in, int64_t now_ns, int code)
 {
     const char *name = in->plan->instance;
-    in->ended = true;
+    char said[16];
+    snprintf(said, sizeof said, code == CODE_UNKNOWN ? "unknown" : "%d", code);
+    in->ended = code != CODE_UNKNOWN;
     in->last_code = code;
-    in->pid = 0;
-    supervisor_exited(&in->supervisor, now_ns, code);
+    release(in);
+    supervisor_exited(&in->supervisor, now_ns, code == CODE_UNKNOWN ? 1 : code);
     switch (in->supervisor.state) {
     case SUPERVISOR_STOPPED:
-        log_info("monitor.child.stopped", "instance=%s code=%d", name, code);
+        log_info("monitor.child.stopped", "instance=%s code=%s", name, said);
         break;
     case SUPERVISOR_DONE:
         log_info("monitor.child.done", "instance=%s (its sources are at their end)", name);
@@ -65,15 +90,97 @@ static void ended(struct instance *in, int64_t now_ns, int code)
     case SUPERVISOR_GAVE_UP:
         log_error(
             "monitor.child.gave_up",
-            "instance=%s code=%d (its arguments or config are wrong: see %s, then restart the "
+            "instance=%s code=%s (its arguments or config are wrong: see %s, then restart the "
             "pipeline)",
-            name, code, where_to_look(in));
+            name, said, where_to_look(in));
         break;
     default:
-        log_warn("monitor.child.exited", "instance=%s code=%d restart_ms=%lld (see %s)", name, code,
+        log_warn("monitor.child.exited", "instance=%s code=%s restart_ms=%lld (see %s)", name, said,
                  (long long)((in->supervisor.next_start_ns - now_ns) / NS_PER_MS),
                  where_to_look(in));
     }
+}
+
+static void send_signal(const struct instance *in, int sig)
+{
+    if (in->pidfd >= 0)
+        pidfd_send_signal(in->pidfd, sig, NULL, 0);
+    else if (in->pid > 0)
+        kill(in->pid, sig);
+}
+
+static void on_gone(evutil_socket_t fd, short what, void *arg)
+{
+    ended(arg, clock_mono_ns(), CODE_UNKNOWN);
+}
+
+static void adopt(struct instances *all, struct instance *in, const struct pidfile_process *p,
+                  int64_t now_ns)
+{
+    in->pid = p->pid;
+    in->pidfd = p->pidfd;
+    in->blocked_ns = 0;
+    in->gone = event_new(all->base, p->pidfd, EV_READ, on_gone, in);
+    event_add(in->gone, NULL);
+    supervisor_adopted(&in->supervisor, now_ns);
+    log_info("monitor.child.adopted", "instance=%s pid=%d", in->plan->instance, (int)in->pid);
+}
+
+/* An earlier monitor's last child may come up late, with another config. */
+static void unblock(struct instance *in, const struct pidfile_process *p, int64_t now_ns)
+{
+    if (in->blocked_ns && now_ns - in->blocked_ns < BLOCKED_TERM_NS)
+        return;
+    log_warn("monitor.child.blocked", "instance=%s pid=%d (runs another config or version: %s)",
+             in->plan->instance, (int)p->pid, in->blocked_ns ? "killed" : "stopping it first");
+    pidfd_send_signal(p->pidfd, in->blocked_ns ? SIGKILL : SIGTERM, NULL, 0);
+    in->blocked_ns = now_ns;
+}
+
+/* Whether a new process may be started: none of this name runs. One of the same identity is
+ * adopted, another one asked to end. */
+static bool is_free(struct instances *all, struct instance *in, int64_t now_ns)
+{
+    struct pidfile_process p;
+    if (pidfile_open_holder(all->conf->run, in->plan->instance, &p) < 0)
+        return true; /* or unclear: then the new one says so and is tried again */
+    if (strcmp(p.identity, in->identity) == 0) {
+        adopt(all, in, &p, now_ns);
+        return false;
+    }
+    unblock(in, &p, now_ns);
+    close(p.pidfd);
+    return false;
+}
+
+void instances_adopt(struct instances *all, int64_t now_ns)
+{
+    struct pidfile_process p;
+    for (size_t i = 0; i < all->count; i++) {
+        struct instance *in = &all->list[i];
+        if (pidfile_open_holder(all->conf->run, in->plan->instance, &p) < 0)
+            continue;
+        if (strcmp(p.identity, in->identity) == 0)
+            adopt(all, in, &p, now_ns);
+        else
+            close(p.pidfd);
+    }
+}
+
+bool instances_own(const struct instances *all, pid_t pid)
+{
+    for (size_t i = 0; i < all->count; i++)
+        if (all->list[i].pid == pid)
+            return true;
+    return false;
+}
+
+bool instances_planned(const struct instances *all, const char *instance)
+{
+    for (size_t i = 0; i < all->count; i++)
+        if (strcmp(all->list[i].plan->instance, instance) == 0)
+            return true;
+    return false;
 }
 
 static void start(struct instances *all, struct instance *in, int64_t now_ns)
@@ -83,6 +190,9 @@ static void start(struct instances *all, struct instance *in, int64_t now_ns)
                             .instance = in->plan->instance,
                             .stream = in->plan->stream,
                             .log_path = in->log_path};
+    if (!is_free(all, in, now_ns))
+        return;
+    in->blocked_ns = 0;
     if (in->log_path)
         child_log_bound(in->log_path);
     int r = child_start(&cc, &in->pid);
@@ -106,7 +216,7 @@ static void tick(struct instances *all, struct instance *in, int64_t now_ns)
     case SUPERVISOR_KILL:
         log_warn("monitor.child.hung", "instance=%s pid=%d (no report for 5 s: killed)",
                  in->plan->instance, (int)in->pid);
-        kill(in->pid, SIGKILL);
+        send_signal(in, SIGKILL);
         break;
     case SUPERVISOR_NOTHING:
         break;
@@ -138,9 +248,13 @@ void instances_heard(struct instances *all, const struct report_row *row)
 {
     for (size_t i = 0; i < all->count; i++) {
         struct instance *in = &all->list[i];
-        if (strcmp(in->plan->instance, row->instance) == 0 && in->pid > 0 &&
-            (uint32_t)in->pid == row->pid)
-            supervisor_heard(&in->supervisor, row->heard_ns, row->ready, row->draining);
+        if (strcmp(in->plan->instance, row->instance) != 0 || in->pid <= 0 ||
+            (uint32_t)in->pid != row->pid)
+            continue;
+        /* when another monitor started it, it knows that better than we do */
+        if (in->supervisor.adopted && row->uptime_ms < (uint64_t)(row->heard_ns / NS_PER_MS))
+            in->supervisor.started_ns = row->heard_ns - (int64_t)row->uptime_ms * NS_PER_MS;
+        supervisor_heard(&in->supervisor, row->heard_ns, row->ready, row->draining);
     }
 }
 
@@ -148,7 +262,8 @@ void instances_collect(struct instances *all, int64_t now_ns)
 {
     for (size_t i = 0; i < all->count; i++) {
         int status;
-        if (all->list[i].pid > 0 && waitpid(all->list[i].pid, &status, WNOHANG) > 0)
+        if (all->list[i].pid > 0 && all->list[i].pidfd < 0 &&
+            waitpid(all->list[i].pid, &status, WNOHANG) > 0)
             ended(&all->list[i], now_ns, child_code(status));
     }
 }
@@ -160,8 +275,7 @@ size_t instances_stop(struct instances *all, unsigned group)
         if (in->plan->group != group)
             continue;
         supervisor_stop(&in->supervisor);
-        if (in->pid > 0)
-            kill(in->pid, SIGTERM);
+        send_signal(in, SIGTERM);
     }
     return instances_running(all, group);
 }
@@ -186,8 +300,7 @@ void instances_kill_all(struct instances *all)
 {
     for (size_t i = 0; i < all->count; i++) {
         supervisor_stop(&all->list[i].supervisor);
-        if (all->list[i].pid > 0)
-            kill(all->list[i].pid, SIGKILL);
+        send_signal(&all->list[i], SIGKILL);
     }
 }
 

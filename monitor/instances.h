@@ -1,10 +1,13 @@
-/* The processes of the plan while they run: each with its policy, pid and log file.
- * Relies on plan, supervisor, child, report_table.
+/* The processes of the plan while they run: each with its policy, pid and log file. Most are our
+ * children; those that an earlier monitor left are adopted when they run what we would start.
+ * Relies on plan, supervisor, child, report_table, pidfile.
  * Leaves signals to the process itself and the looks to status.c. */
 #ifndef KVPIPE_MONITOR_INSTANCES_H
 #define KVPIPE_MONITOR_INSTANCES_H
 
 #include <sys/types.h>
+
+#include <event2/event.h>
 
 #include "common/conf.h"
 #include "monitor/plan.h"
@@ -14,13 +17,18 @@
 struct instance {
     const struct plan_entry *plan;
     struct supervisor supervisor;
+    char *identity;           /* stage_identity of what we start */
     char *program, *log_path; /* log_path NULL: our stderr */
     pid_t pid;                /* 0: none */
+    int pidfd;                /* of one that is adopted, else -1 */
+    struct event *gone;       /* an adopted one's end */
+    int64_t blocked_ns;       /* another process has its name since then; 0: none */
     bool ended;               /* last_code is of a process that ended */
     int last_code;
 };
 
 struct instances {
+    struct event_base *base;
     const struct conf *conf;
     struct plan_entry *plan;
     struct instance *list;
@@ -29,8 +37,15 @@ struct instances {
 };
 
 /* log_dir NULL: children write to our stderr. Starts nothing yet. */
-void instances_init(struct instances *all, const struct conf *conf, const char *log_dir);
+void instances_init(struct instances *all, struct event_base *base, const struct conf *conf,
+                    const char *log_dir);
 void instances_fini(struct instances *all);
+/* Takes over what runs already with the same version and config. Call once, before the first tick;
+ * one that comes up later is adopted when its turn to start comes. */
+void instances_adopt(struct instances *all, int64_t now_ns);
+/* Whether a process is one of these, and whether the plan has an instance of this name. */
+bool instances_own(const struct instances *all, pid_t pid);
+bool instances_planned(const struct instances *all, const char *instance);
 /* Starts what is due and kills what hangs. Call often. A group starts when the one before has
  * settled. */
 void instances_tick(struct instances *all, int64_t now_ns);

@@ -1,6 +1,6 @@
-/* The monitor: clears what an earlier one left, starts the stages, ticks their policy, stops them
- * in order. Relies on the stage runtime for arguments, signals and the deadline of a stop. Leaves
- * the parts to instances, report_table, status and status_http. */
+/* The monitor: adopts or clears what an earlier one left, starts the stages, ticks their policy,
+ * stops them in order. Relies on the stage runtime for arguments, signals and the deadline of a
+ * stop. Leaves the parts to instances, report_table, status and status_http. */
 #include "monitor/stage.h"
 
 #include <errno.h>
@@ -41,6 +41,7 @@ struct monitor {
     struct event *tick, *child;
     char *own_log; /* where `kvpipe run` put our stderr; NULL: not in a file */
     enum phase phase;
+    bool cleared; /* what runs beside us and is not in the plan is somebody else's */
     unsigned stopping_group;
     int64_t start_ns, phase_ns, group_ns, log_ns;
     int lock;
@@ -55,11 +56,23 @@ static const int64_t group_ns[PLAN_GROUPS] = {
     [0] = 500 * NS_PER_MS,
 };
 
-static size_t leftovers(const struct monitor *m, int sig)
+static bool keep(void *arg, const char *instance, pid_t pid)
+{
+    const struct monitor *m = arg;
+    return instances_own(&m->instances, pid) ||
+           (m->cleared && !instances_planned(&m->instances, instance));
+}
+
+static size_t leftovers_all(struct monitor *m, int sig)
+{
+    return leftover_signal_others(m->stage->conf->run, NULL, sig, keep, m);
+}
+
+static size_t leftovers(struct monitor *m, int sig)
 {
     static const char *const stages[PLAN_GROUPS] = {"server", "uploader", "muxer", "encoder",
                                                     "capture"};
-    return leftover_signal_stage(m->stage->conf->run, stages[m->stopping_group], sig);
+    return leftover_signal_others(m->stage->conf->run, stages[m->stopping_group], sig, keep, m);
 }
 
 /* Leftovers are asked to end as our own are: what capture has must still find the others. */
@@ -76,15 +89,16 @@ static void clear_in_order(struct monitor *m, int64_t now_ns)
 static void clear(struct monitor *m, int64_t now_ns)
 {
     clear_in_order(m, now_ns);
-    size_t left = leftover_signal(m->stage->conf->run, 0);
+    size_t left = leftovers_all(m, 0);
     if (left && now_ns - m->phase_ns > CLEAR_TERM_NS) {
         log_warn("monitor.leftover.kill", "processes=%zu", left);
-        leftover_signal(m->stage->conf->run, SIGKILL);
+        leftovers_all(m, SIGKILL);
         m->phase_ns = now_ns;
     }
     if (left)
         return;
     m->phase = RUNNING;
+    m->cleared = true;
     stage_ready(m->stage);
 }
 
@@ -92,20 +106,28 @@ static void ask(struct monitor *m, int64_t now_ns)
 {
     m->group_ns = now_ns;
     instances_stop(&m->instances, m->stopping_group);
+    leftovers(m, SIGTERM);
+}
+
+static bool group_runs(struct monitor *m)
+{
+    return instances_running(&m->instances, m->stopping_group) || leftovers(m, 0);
 }
 
 static void stop(struct monitor *m, int64_t now_ns)
 {
-    while (m->stopping_group > 0 && (!instances_running(&m->instances, m->stopping_group) ||
-                                     now_ns - m->group_ns >= group_ns[m->stopping_group])) {
+    while (m->stopping_group > 0 &&
+           (!group_runs(m) || now_ns - m->group_ns >= group_ns[m->stopping_group])) {
         m->stopping_group--;
         ask(m, now_ns);
     }
-    if (!instances_running_all(&m->instances)) {
+    size_t left = instances_running_all(&m->instances) + leftovers_all(m, 0);
+    if (!left) {
         stage_quit(m->stage, 0);
     } else if (now_ns - m->phase_ns >= STOP_ALL_NS) {
-        log_warn("monitor.stop.kill", "processes=%zu", instances_running_all(&m->instances));
+        log_warn("monitor.stop.kill", "processes=%zu", left);
         instances_kill_all(&m->instances);
+        leftovers_all(m, SIGKILL);
     }
 }
 
@@ -185,7 +207,7 @@ static const struct status_http_ops http_callbacks = {
 static int lock_run(struct monitor *m)
 {
     pid_t holder = 0;
-    m->lock = pidfile_lock(m->stage->conf->run, "monitor", &holder);
+    m->lock = pidfile_lock(m->stage->conf->run, "monitor", NULL, &holder);
     if (m->lock < 0)
         log_error("monitor.already_running", "pid=%d run=%s (stop it, or choose another 'run')",
                   (int)holder, m->stage->conf->run);
@@ -247,19 +269,23 @@ static int setup(struct stage *st)
     m->start_ns = m->phase_ns = clock_mono_ns();
     const char *log_dir = getenv("KVPIPE_LOG_DIR");
     m->own_log = log_dir ? xasprintf("%s/monitor.log", log_dir) : NULL;
-    instances_init(&m->instances, st->conf, log_dir);
+    instances_init(&m->instances, st->base, st->conf, log_dir);
     int r = open_parts(m);
     if (r < 0) {
         teardown(st);
         return r;
     }
-    size_t left = leftover_signal(st->conf->run, 0);
+    instances_adopt(&m->instances, m->start_ns);
+    size_t left = leftovers_all(m, 0);
     m->stopping_group = PLAN_GROUPS - 1;
     m->group_ns = m->phase_ns;
     leftovers(m, SIGTERM);
     if (left)
-        log_warn("monitor.leftover", "processes=%zu (of an earlier monitor: stopping them first)",
-                 left);
+        log_warn(
+            "monitor.leftover",
+            "processes=%zu (of an earlier monitor, with another config or version: stopping them "
+            "first)",
+            left);
     m->child = evsignal_new(st->base, SIGCHLD, on_child, m);
     event_add(m->child, NULL);
     m->tick = event_new(st->base, -1, EV_PERSIST, on_tick, m);

@@ -8,6 +8,7 @@
 #define BACKOFF_MAX_NS (10 * NS_PER_S)
 #define GOOD_RUN_NS (30 * NS_PER_S) /* so long up: the next failure is a new one */
 #define SILENCE_NS (5 * NS_PER_S)
+#define ADOPTED_SILENCE_NS (10 * NS_PER_S) /* it may be in the middle of a long setup */
 #define SETTLE_NS (3 * NS_PER_S)
 #define OWN_STALL_NS                                                                               \
     (1 * NS_PER_S) /* our own ticks stayed away so long: silence counts from now                   \
@@ -26,6 +27,14 @@ static int64_t jitter(struct supervisor *s, int64_t value)
     return value / 4 * 3 + (int64_t)((double)value / 2 * (s->random >> 8) / (1u << 24));
 }
 
+static enum supervisor_action silence(struct supervisor *s, int64_t now_ns, int64_t limit_ns)
+{
+    if (now_ns - s->heard_ns < limit_ns)
+        return SUPERVISOR_NOTHING;
+    s->state = SUPERVISOR_HUNG;
+    return SUPERVISOR_KILL;
+}
+
 enum supervisor_action supervisor_tick(struct supervisor *s, int64_t now_ns)
 {
     int64_t gap = s->ticked_ns ? now_ns - s->ticked_ns : 0;
@@ -37,11 +46,10 @@ enum supervisor_action supervisor_tick(struct supervisor *s, int64_t now_ns)
         return SUPERVISOR_START;
     case SUPERVISOR_BACKOFF:
         return now_ns >= s->next_start_ns ? SUPERVISOR_START : SUPERVISOR_NOTHING;
+    case SUPERVISOR_STARTING:
+        return s->adopted ? silence(s, now_ns, ADOPTED_SILENCE_NS) : SUPERVISOR_NOTHING;
     case SUPERVISOR_READY:
-        if (now_ns - s->heard_ns < SILENCE_NS)
-            return SUPERVISOR_NOTHING;
-        s->state = SUPERVISOR_HUNG;
-        return SUPERVISOR_KILL;
+        return silence(s, now_ns, SILENCE_NS);
     default:
         return SUPERVISOR_NOTHING;
     }
@@ -53,13 +61,22 @@ void supervisor_started(struct supervisor *s, int64_t now_ns)
         s->restarts++;
     s->state = SUPERVISOR_STARTING;
     s->started_ns = s->heard_ns = now_ns;
+    s->draining = s->adopted = false;
+}
+
+void supervisor_adopted(struct supervisor *s, int64_t now_ns)
+{
+    s->state = SUPERVISOR_STARTING;
+    s->started_ns = s->heard_ns = now_ns;
     s->draining = false;
+    s->adopted = true;
 }
 
 void supervisor_heard(struct supervisor *s, int64_t now_ns, bool ready, bool draining)
 {
     s->heard_ns = now_ns;
     s->draining = s->draining || draining;
+    s->adopted = false;
     if (ready && s->state == SUPERVISOR_STARTING)
         s->state = SUPERVISOR_READY;
 }
@@ -103,7 +120,7 @@ bool supervisor_settled(const struct supervisor *s, int64_t now_ns)
 {
     if (s->state == SUPERVISOR_WAITING)
         return false;
-    return s->state != SUPERVISOR_STARTING || now_ns - s->started_ns >= SETTLE_NS;
+    return s->state != SUPERVISOR_STARTING || s->adopted || now_ns - s->started_ns >= SETTLE_NS;
 }
 
 const char *supervisor_state_name(enum supervisor_state state)

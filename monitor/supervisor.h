@@ -27,6 +27,7 @@ struct supervisor {
     int64_t backoff_ns; /* of the next restart, before jitter */
     unsigned restarts;
     bool draining; /* the process said that it drains */
+    bool adopted;  /* another monitor started it; until its first report */
     uint32_t random;
 };
 
@@ -35,6 +36,8 @@ void supervisor_init(struct supervisor *s, uint32_t seed);
 /* What to do now. START may be answered any number of times until supervisor_started or _exited. */
 enum supervisor_action supervisor_tick(struct supervisor *s, int64_t now_ns);
 void supervisor_started(struct supervisor *s, int64_t now_ns);
+/* It runs already: another monitor started it. */
+void supervisor_adopted(struct supervisor *s, int64_t now_ns);
 /* A report came in. */
 void supervisor_heard(struct supervisor *s, int64_t now_ns, bool ready, bool draining);
 /* It ended: its exit code, or 128 + the signal that killed it. Also for a start that failed. */

@@ -192,7 +192,7 @@ START_TEST(what_an_earlier_monitor_left_is_found_and_ended)
     ck_assert_int_eq(pipe(ready), 0);
     pid_t pid = fork();
     if (pid == 0) {
-        if (pidfile_lock(dir, "capture-1", &holder) >= 0 && write(ready[1], "x", 1) == 1)
+        if (pidfile_lock(dir, "capture-1", NULL, &holder) >= 0 && write(ready[1], "x", 1) == 1)
             for (;;)
                 pause();
         _exit(1);
@@ -200,7 +200,7 @@ START_TEST(what_an_earlier_monitor_left_is_found_and_ended)
     char c;
     ck_assert_int_eq(read(ready[0], &c, 1), 1);
     ck_assert_int_eq(pidfile_holder(dir, "capture-1"), pid);
-    ck_assert_int_eq(pidfile_lock(dir, "capture-1", &holder), -EWOULDBLOCK);
+    ck_assert_int_eq(pidfile_lock(dir, "capture-1", NULL, &holder), -EWOULDBLOCK);
     ck_assert_int_eq(holder, pid);
     ck_assert_uint_eq(leftover_signal(dir, SIGKILL), 1);
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);

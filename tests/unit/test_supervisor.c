@@ -139,6 +139,48 @@ START_TEST(the_next_group_waits_for_ready_but_not_longer_than_3_s)
 }
 END_TEST
 
+START_TEST(an_adopted_process_counts_as_ready_at_once_and_is_so_with_its_report)
+{
+    supervisor_init(&sup, 1);
+    supervisor_adopted(&sup, S);
+    ck_assert(supervisor_running(&sup));
+    ck_assert(supervisor_settled(&sup, S));
+    ck_assert_int_eq(sup.state, SUPERVISOR_STARTING);
+    supervisor_heard(&sup, 2 * S, true, false);
+    ck_assert_int_eq(sup.state, SUPERVISOR_READY);
+    ck_assert_uint_eq(sup.restarts, 0);
+    supervisor_exited(&sup, 3 * S, 1);
+    ck_assert_int_eq(sup.state, SUPERVISOR_BACKOFF);
+}
+END_TEST
+
+START_TEST(an_adopted_process_that_never_reports_hangs)
+{
+    enum supervisor_action a;
+    supervisor_init(&sup, 1);
+    supervisor_adopted(&sup, S);
+    ck_assert_int_eq(tick_until(S, 60 * S, &a), 11 * S);
+    ck_assert_int_eq(a, SUPERVISOR_KILL);
+    ck_assert_int_eq(sup.state, SUPERVISOR_HUNG);
+    supervisor_init(&sup, 1); /* nor one that reported once */
+    supervisor_adopted(&sup, S);
+    supervisor_heard(&sup, 2 * S, true, false);
+    ck_assert_int_eq(tick_until(2 * S, 60 * S, &a), 7 * S);
+    ck_assert_int_eq(a, SUPERVISOR_KILL);
+}
+END_TEST
+
+START_TEST(an_adopted_process_in_its_setup_has_time)
+{
+    enum supervisor_action a;
+    supervisor_init(&sup, 1);
+    supervisor_adopted(&sup, S);
+    supervisor_heard(&sup, 2 * S, false, false);
+    tick_until(2 * S, 60 * S, &a);
+    ck_assert_int_eq(a, SUPERVISOR_NOTHING);
+}
+END_TEST
+
 START_TEST(after_stop_nothing_is_started)
 {
     enum supervisor_action a;
@@ -169,6 +211,9 @@ int main(void)
     tcase_add_test(t, silence_before_ready_is_no_hang);
     tcase_add_test(t, a_monitor_that_slept_does_not_blame_the_others);
     tcase_add_test(t, the_next_group_waits_for_ready_but_not_longer_than_3_s);
+    tcase_add_test(t, an_adopted_process_counts_as_ready_at_once_and_is_so_with_its_report);
+    tcase_add_test(t, an_adopted_process_that_never_reports_hangs);
+    tcase_add_test(t, an_adopted_process_in_its_setup_has_time);
     tcase_add_test(t, after_stop_nothing_is_started);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
