@@ -12,8 +12,9 @@
 #define RATE_BYTES_S 12500000 /* what the service reads of one stream */
 #define BURST_BYTES 1000000
 #define FRAGMENTS_PER_S 5
-#define FRAGMENTS_NS (1050 * NS_PER_MS) /* the endpoint counts when they arrive, not when they go  \
-                                         */
+#define FRAGMENTS_NS                                                                               \
+    (1050 * NS_PER_MS) /* the endpoint counts when they arrive, not when they go                   \
+                        */
 
 void session_body_release(struct session *s)
 {
@@ -65,7 +66,7 @@ static const char *must_end(const struct session *s, const struct spool_fragment
         return "drain";
     if (!same_segment(s, next))
         return "new_segment";
-    if (s->frag && next->timecode <= s->frag->timecode)
+    if (s->frag && next->timecode <= s->frag->latest) /* 4004 within one request */
         return "timecode_back";
     if (next->doubt && next->complete)
         return "lookup";

@@ -3,6 +3,8 @@
  * spool_scan, ledger, syncer. Leaves the link to stage.c and the endpoint to session.c. */
 #include "uploader/spool.h"
 
+#define EARLY_SOUND_NS NS_PER_S /* sound begins a fragment at most so long before its key frame */
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -241,13 +243,39 @@ static int append_start(struct spool *s, const struct link_item *item,
 }
 
 /* True when the item continues the fragment whose cluster is open. Times in the file are only as
- * fine as its timecodes. */
-static bool continues(const struct spool *s, const struct link_item *item)
+ * fine as its timecodes. Sound may have begun the fragment a little before its key frame; a muxer
+ * that restarted in it knows the key frame's time alone: its blocks count from there, and *shift is
+ * what they lack. */
+static bool continues(const struct spool *s, const struct link_item *item, int64_t *shift)
 {
+    *shift = 0;
     if (!s->open)
         return false;
-    int64_t d = item->fragment_ns - s->open->start_ns, scale = (int64_t)s->open->file->scale_ns;
-    return d < 2 * scale && d > -2 * scale;
+    const struct spool_file *file = s->open->file;
+    int64_t d = item->fragment_ns - s->open->start_ns, scale = (int64_t)file->scale_ns;
+    if (d < 2 * scale && d > -2 * scale)
+        return true;
+    if (d < 0 || d >= EARLY_SOUND_NS)
+        return false;
+    *shift = (item->fragment_ns - file->base_ns) / scale - (int64_t)s->open->timecode;
+    return true;
+}
+
+/* Appends the block of an open fragment, with its time moved by `shift`. */
+static int append_block(struct spool *s, const struct link_item *item, struct spool_piece *piece,
+                        int64_t shift)
+{
+    const uint8_t *p = item->payload->data;
+    int64_t relative = piece->relative + shift;
+    if (relative > INT16_MAX || relative < INT16_MIN)
+        return -EBADMSG;
+    piece->relative = (int16_t)relative;
+    uint8_t time[2] = {(uint8_t)(relative >> 8), (uint8_t)relative};
+    size_t behind = piece->time + sizeof time;
+    struct iovec iov[] = {{(void *)p, piece->time},
+                          {time, sizeof time},
+                          {(void *)(p + behind), item->payload->len - behind}};
+    return head_write(s, iov, 3);
 }
 
 static int gap_write(struct spool *s, const struct link_item *item, uint64_t last,
@@ -294,6 +322,7 @@ static bool item_ok(const struct spool *s, const struct link_item *item)
 int spool_append(struct spool *s, const struct link_item *item)
 {
     struct spool_piece piece;
+    int64_t shift = 0;
     int r;
     if (!item_ok(s, item) || !item->payload || !item->format)
         return -EPROTO;
@@ -304,26 +333,21 @@ int spool_append(struct spool *s, const struct link_item *item)
                  item->track, item->seq);
         return gap_write(s, item, item->seq, LINK_GAP_FORMAT);
     }
-    if (!piece.starts && !continues(s, item))
+    if (!piece.starts && !continues(s, item, &shift))
         return gap_write(s, item, item->seq, s->full ? LINK_GAP_DISK_FULL : LINK_GAP_NO_KEY_FRAME);
     s->full = !room_for(s, item->payload->len);
     if (s->full) {
         r = gap_write(s, item, item->seq, LINK_GAP_DISK_FULL);
         return r < 0 ? r : spool_close_fragment(s);
     }
-    if (piece.starts) {
-        r = append_start(s, item, &piece);
-        if (r == -EBADMSG)
-            return gap_write(s, item, item->seq, LINK_GAP_FORMAT);
-    } else {
-        struct iovec iov = {(void *)item->payload->data, item->payload->len};
-        r = head_write(s, &iov, 1);
-    }
+    r = piece.starts ? append_start(s, item, &piece) : append_block(s, item, &piece, shift);
+    if (r == -EBADMSG)
+        return gap_write(s, item, item->seq, LINK_GAP_FORMAT);
     if (r < 0)
         return r;
     s->ended = false;
     s->open->end = spool_head(s)->bytes;
-    spool_fragment_count(s->open, item->track, item->seq);
+    spool_fragment_count(s->open, item->track, item->seq, piece.relative);
     s->next[item->track - 1]++;
     s->stats.frames++;
     trim(s);

@@ -51,6 +51,7 @@ struct spool_fragment {
     uint64_t offset, end; /* bytes [offset, end) of the file */
     uint64_t cluster;     /* where its Cluster begins; Tags may stand before */
     uint64_t timecode;    /* of the Cluster, as written */
+    uint64_t latest;      /* of its blocks */
     int64_t timecode_ms;  /* as acks name it */
     int64_t start_ns;     /* wall clock */
     uint64_t first[LINK_TRACKS_MAX], last[LINK_TRACKS_MAX],

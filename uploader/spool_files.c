@@ -25,19 +25,22 @@ struct spool_fragment *spool_fragment_new(struct spool_file *file, uint64_t offs
     f->file = file;
     f->own_tags = TAILQ_EMPTY(&file->fragments) && !file->continues;
     f->offset = f->end = offset;
-    f->timecode = timecode;
+    f->timecode = f->latest = timecode;
     f->timecode_ms = (int64_t)(ns / (uint64_t)NS_PER_MS);
     f->start_ns = (int64_t)((uint64_t)file->base_ns + ns);
     TAILQ_INSERT_TAIL(&file->fragments, f, entry);
     return f;
 }
 
-void spool_fragment_count(struct spool_fragment *f, unsigned track, uint64_t number)
+void spool_fragment_count(struct spool_fragment *f, unsigned track, uint64_t number,
+                          int16_t relative)
 {
     unsigned t = track - 1;
     if (f->count[t]++ == 0)
         f->first[t] = number;
     f->last[t] = number;
+    if (relative > 0 && f->timecode + (uint64_t)relative > f->latest)
+        f->latest = f->timecode + (uint64_t)relative;
 }
 
 int spool_fragment_hole(struct spool_fragment *f, uint64_t offset, uint64_t end)

@@ -64,13 +64,13 @@ static int load_fragment(void *arg, uint64_t offset, uint64_t cluster, uint64_t 
     return 0;
 }
 
-static int load_block(void *arg, unsigned track, uint64_t offset, size_t len)
+static int load_block(void *arg, unsigned track, int16_t relative, uint64_t offset, size_t len)
 {
     struct load *l = arg;
     if (!l->open || l->next[track - 1] == UINT64_MAX)
         return -EBADMSG;
     l->open->end = offset + len;
-    spool_fragment_count(l->open, track, l->next[track - 1]++);
+    spool_fragment_count(l->open, track, l->next[track - 1]++, relative);
     return 0;
 }
 

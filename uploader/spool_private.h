@@ -45,7 +45,9 @@ void spool_file_name(unsigned number, char out[16]);
 void spool_file_scan(struct spool *s, struct spool_file *file);
 struct spool_fragment *spool_fragment_new(struct spool_file *file, uint64_t offset,
                                           uint64_t timecode);
-void spool_fragment_count(struct spool_fragment *f, unsigned track, uint64_t number);
+/* One more block: its number, and its time after the cluster's. */
+void spool_fragment_count(struct spool_fragment *f, unsigned track, uint64_t number,
+                          int16_t relative);
 int spool_fragment_hole(struct spool_fragment *f, uint64_t offset, uint64_t end);
 void spool_ledger_fragment(struct spool *s, const struct spool_fragment *f, const char *reason);
 void spool_cursor_write(struct spool *s);

@@ -54,7 +54,7 @@ static int on_block(void *arg, const struct mkv_block *b)
         r = s->ops.fragment(s->arg, s->start_offset, s->cluster_offset, s->timecode);
     s->cluster_pending = false;
     if (r == 0 && s->ops.block)
-        r = s->ops.block(s->arg, b->track, b->offset, b->raw_len);
+        r = s->ops.block(s->arg, b->track, b->relative, b->offset, b->raw_len);
     if (r == 0)
         s->whole = b->offset + b->raw_len;
     return r;
@@ -188,6 +188,8 @@ int spool_piece_parse(const uint8_t *p, size_t len, struct spool_piece *piece)
         e.body + e.size != end)
         return -EBADMSG;
     piece->track = e.body[0] & 0x7f;
+    piece->relative = (int16_t)(e.body[1] << 8 | e.body[2]);
+    piece->time = (size_t)(e.body + 1 - start);
     bool track_ok = e.body[0] & 0x80 && piece->track >= 1 && piece->track <= LINK_TRACKS_MAX;
     return track_ok ? 0 : -EBADMSG;
 }

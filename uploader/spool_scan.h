@@ -14,7 +14,7 @@ struct spool_scan_ops {
     /* A fragment begins at `offset` (Tags in front of its Cluster, or the Cluster). Comes with its
      * first whole block. */
     int (*fragment)(void *arg, uint64_t offset, uint64_t cluster, uint64_t timecode);
-    int (*block)(void *arg, unsigned track, uint64_t offset, size_t len);
+    int (*block)(void *arg, unsigned track, int16_t relative, uint64_t offset, size_t len);
     /* One of our records; [offset, end) is the whole Void. */
     int (*record)(void *arg, const struct spool_record *rec, uint64_t offset, uint64_t end);
 };
@@ -44,7 +44,8 @@ struct spool_piece {
     bool starts; /* has a Cluster head */
     uint64_t timecode;
     unsigned track;
-    size_t cluster; /* offset of the Cluster head */
+    int16_t relative;     /* the block's time after its cluster's */
+    size_t cluster, time; /* offsets of the Cluster head and of the two bytes of `relative` */
 };
 /* Checks that the bytes are exactly such a piece. Returns 0 or -EBADMSG. */
 int spool_piece_parse(const uint8_t *p, size_t len, struct spool_piece *piece);

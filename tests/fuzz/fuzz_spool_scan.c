@@ -29,7 +29,7 @@ static int on_fragment(void *arg, uint64_t offset, uint64_t cluster, uint64_t ti
     return 0;
 }
 
-static int on_block(void *arg, unsigned track, uint64_t offset, size_t len)
+static int on_block(void *arg, unsigned track, int16_t relative, uint64_t offset, size_t len)
 {
     struct seen *s = arg;
     if (!s->fragments || track < 1 || track > LINK_TRACKS_MAX || offset < s->last ||

@@ -251,7 +251,7 @@ struct count {
     unsigned n;
 };
 
-static int count_block(void *arg, unsigned track, uint64_t offset, size_t len)
+static int count_block(void *arg, unsigned track, int16_t relative, uint64_t offset, size_t len)
 {
     struct count *c = arg;
     c->frames++;
@@ -364,6 +364,30 @@ START_TEST(frame_of_a_fragment_that_is_not_in_the_log_becomes_a_gap)
     struct spool_fragment *f = spool_next(s, NULL);
     ck_assert_uint_eq(f->count[0], 2);
     ck_assert_ptr_null(spool_next(s, f));
+    spool_close(&s);
+}
+END_TEST
+
+/* Sound began the fragment at 1000, its key frame is at 1040; the muxer that restarted knows 1040.
+ */
+START_TEST(block_that_counts_from_the_key_frame_gets_the_cluster_s_time)
+{
+    uint64_t next[LINK_TRACKS_MAX];
+    uint8_t byte[2];
+    struct spool *s = open_spool(NULL);
+    session(s, 7, 1, next);
+    ck_assert_int_eq(put(s, 2, 0, 1000, 1000, true, 10), 0);
+    ck_assert_int_eq(put(s, 1, 0, 1000, 1040, false, 10), 0);
+    session(s, 7, 2, next);
+    ck_assert_int_eq(put(s, 1, 1, 1040, 1080, false, 10), 0);
+    ck_assert_uint_eq(spool_get_stats(s).dropped, 0);
+    struct spool_fragment *f = spool_next(s, NULL);
+    ck_assert_uint_eq(f->count[0], 2);
+    ck_assert_uint_eq(f->latest, (uint64_t)t0 / NS_PER_MS + 1080);
+    int fd = open(path_of("000001.mkv"), O_RDONLY);
+    ck_assert_int_eq(pread(fd, byte, 2, (off_t)f->end - 13), 2); /* 80 ms, flags, 10 bytes */
+    ck_assert_int_eq(byte[0] << 8 | byte[1], 80);
+    close(fd);
     spool_close(&s);
 }
 END_TEST
@@ -725,6 +749,7 @@ int main(void)
     tcase_add_test(tc, gap_takes_the_numbers_place_and_is_counted);
     tcase_add_test(tc, gap_missing_in_the_ledger_is_added_once);
     tcase_add_test(tc, frame_of_a_fragment_that_is_not_in_the_log_becomes_a_gap);
+    tcase_add_test(tc, block_that_counts_from_the_key_frame_gets_the_cluster_s_time);
     tcase_add_test(tc, bytes_that_are_no_piece_become_a_gap);
     tcase_add_test(tc, records_are_not_read_back_as_media);
     tcase_add_test(tc, cursor_moves_over_what_is_done_only);
