@@ -24,6 +24,8 @@ SLOW = float(os.environ.get("KVPIPE_SLOW", "1"))
 Packet = collections.namedtuple("Packet", "track pts_ms hash key size")
 
 failures = []
+# The line that opens a sanitizer's report (tests/run --asan).
+SANITIZER = re.compile(r"^.*(?:ERROR: \w+Sanitizer|runtime error:).*$", re.M)
 
 
 def check(condition, text):
@@ -69,6 +71,7 @@ class Pipeline:
         self.run = self.dir + "/run"
         self.server_port, self.status_port = free_port(), free_port()
         self.keep, self.bad_on_purpose, self.monitor = keep, bad_on_purpose, None
+        self.sanitizers_said = set()
         self.conf = {
             "run": self.run,
             "server": {"listen": "127.0.0.1:%d" % self.server_port},
@@ -126,7 +129,19 @@ class Pipeline:
             except ProcessLookupError:
                 pass
         self.monitor = None
+        self.check_sanitizers()
         return took
+
+    def check_sanitizers(self):
+        """Fails the test with the text of each new sanitizer report in a log of this run."""
+        for path in self.log_paths() + glob.glob(self.run + "/log/*.log.1"):
+            with open(path, errors="replace") as f:
+                text = f.read()
+            for report in SANITIZER.finditer(text):
+                if report.group() not in self.sanitizers_said:
+                    self.sanitizers_said.add(report.group())
+                    check(False, "no sanitizer report in %s" % os.path.basename(path))
+                    print(text[report.start():report.start() + 5000], flush=True)
 
     def pids(self):
         """{instance: pid} of what runs now (locked pid files)."""
@@ -161,15 +176,19 @@ class Pipeline:
         except (OSError, ValueError):
             return None
 
+    def log_paths(self):
+        own = self.dir + "/monitor.log"
+        return sorted(glob.glob(self.run + "/log/*.log")) + ([own] if os.path.exists(own) else [])
+
     def logs(self):
         text = ""
-        for path in sorted(glob.glob(self.run + "/log/*.log")) + [self.dir + "/monitor.log"]:
+        for path in self.log_paths():
             with open(path, errors="replace") as f:
                 text += f.read()
         return text
 
     def show_logs(self):
-        for path in sorted(glob.glob(self.run + "/log/*.log")) + [self.dir + "/monitor.log"]:
+        for path in self.log_paths():
             with open(path, errors="replace") as f:
                 lines = f.read().splitlines()
             print("---- %s (last lines)" % os.path.basename(path))
