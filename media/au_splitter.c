@@ -375,5 +375,6 @@ void au_splitter_end(struct au_splitter *s, au_fn *fn, void *arg)
 void au_splitter_flush(struct au_splitter *s, au_fn *fn, void *arg)
 {
     au_splitter_end(s, fn, arg);
+    s->junk_bytes += s->bytes.len; /* units of no picture */
     forget(s);
 }
