@@ -9,7 +9,7 @@ def client(service, url, keys):
     c = configparser.ConfigParser()
     c.read(keys)
     section = c[c.sections()[0]]
-    return boto3.client(service, endpoint_url=url, region_name="us-west-2", aws_access_key_id=section["aws_access_key_id"],
+    return boto3.session.Session().client(service, endpoint_url=url, region_name="us-west-2", aws_access_key_id=section["aws_access_key_id"],
                         aws_secret_access_key=section["aws_secret_access_key"],
                         config=botocore.config.Config(retries={"max_attempts": 5}))
 
