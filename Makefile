@@ -54,7 +54,7 @@ TOOLS := $(patsubst tests/lib/%.c,$(B)/tests/%,$(wildcard tests/lib/*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 REPLAYS := $(patsubst tests/fuzz/%.c,$(B)/replay/%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: all run test units replays bench fuzz asan format lint install install-deps clean help demo programs tools fuzzers
+.PHONY: all run test units replays bench chaos fuzz asan format lint install install-deps clean help demo programs tools fuzzers
 .DELETE_ON_ERROR:
 
 all: programs
@@ -109,6 +109,9 @@ bench: install-deps
 	$(Q)tests/run --bench $(T)
 fuzz: install-deps
 	$(Q)tests/run --fuzz $(T)
+chaos: install-deps
+	$(Q)$(MAKE) --no-print-directory programs tools
+	$(Q)SECONDS=$(or $(SECONDS),30) SEED=$(or $(SEED),1) tests/faults/chaos
 asan: install-deps
 	$(Q)tests/run --asan $(T)
 lint: install-deps
@@ -139,6 +142,7 @@ help:
 	@echo 'make test     install what is missing, build, run every test (T=unit/link runs one)'
 	@echo 'make all      build the programs into build/bin'
 	@echo 'make bench    compare with one GStreamer process doing the same job'
+	@echo 'make chaos    random faults over four streams (SECONDS=120 SEED=7), with a verdict'
 	@echo 'make fuzz     run each libFuzzer harness for 60 s (SECONDS_EACH=60)'
 	@echo 'make asan     unit and pipeline tests under address, undefined and leak sanitizers'
 	@echo 'make lint     warnings as errors with gcc and clang, format check'
