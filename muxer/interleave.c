@@ -59,6 +59,7 @@ void interleave_push(struct interleave *il, struct link_item *item, int64_t tick
     if (!n->item.gap) {
         t->heard = true;
         t->heard_ns = now_ns;
+        t->newest_ns = n->item.dts_ns;
     }
     TAILQ_INSERT_TAIL(&t->items, n, entry);
 }
@@ -77,6 +78,19 @@ static int64_t wait_ns(const struct interleave *il, unsigned i, int64_t now_ns)
     return lead ? INTERLEAVE_WAIT_BACK_NS : 0;
 }
 
+/* True when the head `n` of another track has waited long enough for track i. */
+static bool silent(const struct interleave *il, unsigned i, const struct interleave_node *n,
+                   int64_t now_ns)
+{
+    const struct interleave_track *mine = &il->tracks[n->item.track - 1], *t = &il->tracks[i];
+    int64_t waited = now_ns - n->arrived_ns;
+    int64_t behind = mine->newest_ns - (t->heard ? t->newest_ns : n->item.dts_ns);
+    if (waited < wait_ns(il, i, now_ns))
+        return false;
+    return !(il->active & (1u << i)) || behind >= INTERLEAVE_BEHIND_NS ||
+           waited >= INTERLEAVE_WAIT_ANY_NS;
+}
+
 static bool may_leave(const struct interleave *il, const struct interleave_node *n, int64_t now_ns)
 {
     if (il->bytes > INTERLEAVE_MAX_BYTES || il->items > INTERLEAVE_MAX_ITEMS)
@@ -85,7 +99,7 @@ static bool may_leave(const struct interleave *il, const struct interleave_node 
         if (!(il->declared & (1u << i)) || i == n->item.track - 1u ||
             !TAILQ_EMPTY(&il->tracks[i].items))
             continue;
-        if (now_ns - n->arrived_ns < wait_ns(il, i, now_ns))
+        if (!silent(il, i, n, now_ns))
             return false;
     }
     return true;

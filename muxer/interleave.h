@@ -14,9 +14,13 @@
 /* How long a head waits for a track that has nothing queued. Video that lags behind audio costs a
  * whole group of pictures when audio does not wait for it, so audio waits longer; credit still
  * bounds what piles up meanwhile. */
-#define INTERLEAVE_WAIT_OTHER_NS INT64_C(1000000000) /* video for audio and data */
+#define INTERLEAVE_WAIT_OTHER_NS INT64_C(3000000000) /* video for audio and data */
 #define INTERLEAVE_WAIT_LEAD_NS                                                                    \
-    INT64_C(3000000000) /* audio for video; anything for a track's first item */
+    INT64_C(5000000000) /* audio for video; anything for a track's first item */
+/* A machine that is too busy is silent, too: only a track that is behind in its own time has
+ * fallen silent, unless it has been so for very long. */
+#define INTERLEAVE_BEHIND_NS INT64_C(2000000000)
+#define INTERLEAVE_WAIT_ANY_NS INT64_C(10000000000)
 #define INTERLEAVE_WAIT_BACK_NS                                                                    \
     INT64_C(500000000) /* audio for a video track that fell silent and may come back */
 #define INTERLEAVE_MAX_BYTES (64u << 20)
@@ -26,8 +30,9 @@ struct interleave_node;
 
 struct interleave_track {
     TAILQ_HEAD(, interleave_node) items;
-    bool heard;       /* gave an item in this session */
-    int64_t heard_ns; /* when it gave the last one */
+    bool heard;        /* gave an item in this session */
+    int64_t heard_ns;  /* when it gave the last one */
+    int64_t newest_ns; /* dts of that */
 };
 
 struct interleave {

@@ -25,7 +25,8 @@ static void teardown(void)
 
 static void push(unsigned track, int64_t tick, int64_t now)
 {
-    struct link_item i = {.track = (uint8_t)track, .seq = seq, .last = seq, .pts_ns = tick};
+    struct link_item i = {
+        .track = (uint8_t)track, .seq = seq, .last = seq, .pts_ns = tick, .dts_ns = tick};
     seq++;
     interleave_push(&il, &i, tick, now);
 }
@@ -91,9 +92,20 @@ START_TEST(goes_on_without_a_silent_track)
     push(2, 1, 0);
     push(1, 2, 0);
     ck_assert_int_eq(pop(0, NULL), 1);
-    push(1, 3, 0);
+    push(1, 3 + INTERLEAVE_BEHIND_NS, 0);
     ck_assert_int_eq(pop(INTERLEAVE_WAIT_OTHER_NS - 1, NULL), -1);
     ck_assert_int_eq(pop(INTERLEAVE_WAIT_OTHER_NS, NULL), 2);
+}
+END_TEST
+
+START_TEST(a_track_that_is_not_behind_in_its_own_time_is_late_not_silent)
+{
+    push(2, 1, 0);
+    push(1, 2, 0);
+    ck_assert_int_eq(pop(0, NULL), 1);
+    push(1, INTERLEAVE_BEHIND_NS, 0);
+    ck_assert_int_eq(pop(INTERLEAVE_WAIT_ANY_NS - 1, NULL), -1);
+    ck_assert_int_eq(pop(INTERLEAVE_WAIT_ANY_NS, NULL), 2);
 }
 END_TEST
 
@@ -101,6 +113,7 @@ START_TEST(audio_waits_longer_for_video)
 {
     push(1, 1, 0);
     push(2, 2, 0);
+    push(2, 2 + INTERLEAVE_BEHIND_NS, 0);
     ck_assert_int_eq(pop(0, NULL), 1);
     ck_assert_int_eq(pop(INTERLEAVE_WAIT_OTHER_NS, NULL), -1);
     ck_assert_int_eq(pop(INTERLEAVE_WAIT_LEAD_NS, NULL), 2);
@@ -110,6 +123,7 @@ END_TEST
 START_TEST(first_item_of_a_track_is_waited_for_longer)
 {
     push(1, 10, 0);
+    push(1, 10 + INTERLEAVE_BEHIND_NS, 0);
     ck_assert_int_eq(pop(INTERLEAVE_WAIT_OTHER_NS, NULL), -1);
     ck_assert_int_eq(pop(INTERLEAVE_WAIT_LEAD_NS, NULL), 10);
 }
@@ -120,9 +134,10 @@ START_TEST(every_head_waits_anew)
     push(2, 1, 0);
     push(1, 2, 0);
     ck_assert_int_eq(pop(0, NULL), 1);
-    ck_assert_int_eq(pop(S, NULL), 2);
-    push(1, 3, 2 * S); /* a sparse track is not late because it was not there a moment ago */
-    ck_assert_int_eq(pop(2 * S, NULL), -1);
+    ck_assert_int_eq(pop(INTERLEAVE_WAIT_ANY_NS, NULL), 2);
+    /* a sparse track is not late because it was not there a moment ago */
+    push(1, 3, INTERLEAVE_WAIT_ANY_NS + S);
+    ck_assert_int_eq(pop(INTERLEAVE_WAIT_ANY_NS + S, NULL), -1);
 }
 END_TEST
 
@@ -141,7 +156,7 @@ START_TEST(inactive_track_that_was_just_heard_is_waited_for)
     push(1, 2, 0);
     ck_assert_int_eq(pop(0, NULL), 1);
     ck_assert_int_eq(pop(S / 2, NULL), -1);
-    ck_assert_int_eq(pop(S, NULL), 2);
+    ck_assert_int_eq(pop(INTERLEAVE_WAIT_OTHER_NS, NULL), 2);
 }
 END_TEST
 
@@ -184,6 +199,7 @@ int main(void)
     tcase_add_test(tc, video_first_at_the_same_tick);
     tcase_add_test(tc, waits_for_a_track_without_items);
     tcase_add_test(tc, goes_on_without_a_silent_track);
+    tcase_add_test(tc, a_track_that_is_not_behind_in_its_own_time_is_late_not_silent);
     tcase_add_test(tc, audio_waits_longer_for_video);
     tcase_add_test(tc, first_item_of_a_track_is_waited_for_longer);
     tcase_add_test(tc, every_head_waits_anew);
