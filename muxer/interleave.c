@@ -84,7 +84,9 @@ static bool silent(const struct interleave *il, unsigned i, const struct interle
 {
     const struct interleave_track *mine = &il->tracks[n->item.track - 1], *t = &il->tracks[i];
     int64_t waited = now_ns - n->arrived_ns;
-    int64_t behind = mine->newest_ns - (t->heard ? t->newest_ns : n->item.dts_ns);
+    int64_t from = t->heard ? t->newest_ns : n->item.dts_ns, behind;
+    if (__builtin_sub_overflow(mine->newest_ns, from, &behind)) /* times nobody has checked yet */
+        behind = mine->newest_ns > from ? INT64_MAX : INT64_MIN;
     if (waited < wait_ns(il, i, now_ns))
         return false;
     return !(il->active & (1u << i)) || behind >= INTERLEAVE_BEHIND_NS ||
