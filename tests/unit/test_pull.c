@@ -46,6 +46,8 @@ START_TEST(byte_stream_comes_out_in_access_units_and_the_last_one_at_the_end)
                          rest[] = {2, 1, 0xd0, 9, 9};
     GstElement *pipe;
     GstPad *pad;
+    GstCaps *caps;
+    GstSegment segment;
     struct pull *p = pull_new("s", true);
     struct pull_item *item;
 
@@ -55,8 +57,11 @@ START_TEST(byte_stream_comes_out_in_access_units_and_the_last_one_at_the_end)
     ck_assert_int_eq(pull_attach(p, pad, PULL_VIDEO, "v", false, 10), 0);
     gst_element_set_state(pipe, GST_STATE_PLAYING);
     gst_pad_send_event(pad, gst_event_new_stream_start("x"));
-    gst_pad_send_event(
-        pad, gst_event_new_caps(gst_caps_from_string("video/x-h265,stream-format=byte-stream")));
+    gst_segment_init(&segment, GST_FORMAT_TIME);
+    caps = gst_caps_from_string("video/x-h265,stream-format=byte-stream");
+    gst_pad_send_event(pad, gst_event_new_caps(caps));
+    gst_pad_send_event(pad, gst_event_new_segment(&segment));
+    gst_caps_unref(caps);
     gst_pad_chain(pad, gst_buffer_new_memdup(vps, sizeof vps));
     ck_assert_uint_eq(pull_count(p, 0), 0);
     gst_pad_chain(pad, gst_buffer_new_memdup(rest, sizeof rest));

@@ -72,7 +72,7 @@ END_TEST
 
 START_TEST(a_full_queue_refuses)
 {
-    int n = 1;
+    static int n = 1; /* the last job runs after this returned */
     ck_assert_int_eq(worker_run(worker, wait_at_gate, done, NULL), 0);
     for (int i = 0; i < 3; i++)
         ck_assert_int_eq(worker_run(worker, job, done, &n), 0);
