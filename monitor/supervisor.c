@@ -6,7 +6,7 @@
 
 #define BACKOFF_MIN_NS (100 * NS_PER_MS)
 #define BACKOFF_MAX_NS (10 * NS_PER_S)
-#define GOOD_RUN_NS (30 * NS_PER_S) /* so long up: the next failure is a new one */
+#define GOOD_RUN_NS (5 * NS_PER_S) /* so long up: the next failure is a new one */
 #define SILENCE_NS (5 * NS_PER_S)
 #define ADOPTED_SILENCE_NS (10 * NS_PER_S) /* it may be in the middle of a long setup */
 #define SETTLE_NS (3 * NS_PER_S)
