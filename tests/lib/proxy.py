@@ -62,11 +62,11 @@ class Proxy:
         async def send():
             count = 0
             for writer in list(self.responses):
-                writer.write(data)
                 try:
+                    writer.write(data)
                     await asyncio.wait_for(writer.drain(), 1)
-                except (OSError, asyncio.TimeoutError):
-                    pass
+                except (OSError, RuntimeError, asyncio.TimeoutError):
+                    continue  # this one has ended meanwhile
                 writer.close()
                 count += 1
             return count
