@@ -63,6 +63,17 @@ int archive_add_stream(struct archive *a, const struct archive_stream *s, int64_
     return sync_dir(a->dir);
 }
 
+int archive_update_stream(struct archive *a, const struct archive_stream *s)
+{
+    int r = begin(a);
+    return r ? r
+             : sql_run(a->db,
+                       "UPDATE streams SET version=?, media_type=?, device_name=?, tags=?, "
+                       "settings=?, retention_h=? WHERE id=?",
+                       "sssssii", s->version, s->media_type, s->device_name, s->tags, s->settings,
+                       (int64_t)s->retention_h, s->id);
+}
+
 static void close_file(struct archive *a, struct archive_file *f)
 {
     if (f->fd >= 0)

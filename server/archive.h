@@ -28,7 +28,8 @@ struct archive_row {
 struct archive_stream { /* strings borrowed; NULL = not given */
     int64_t id;
     const char *name, *folder, *arn, *version;
-    const char *media_type, *device_name, *kms_key, *tags; /* tags: a JSON object */
+    const char *media_type, *device_name, *kms_key, *tags,
+        *settings; /* the last two: JSON objects */
     int64_t created_ms, last_seq, newest_server_ms;
     uint32_t retention_h;
 };
@@ -45,6 +46,9 @@ int archive_load(struct archive *a, void (*fn)(void *arg, const struct archive_s
 
 /* Adds the row and the folder; sets *id. Returns 0, -EEXIST, or another negative errno. */
 int archive_add_stream(struct archive *a, const struct archive_stream *s, int64_t *id);
+/* Stores what may change of a stream: version, media type, device name, tags, settings, retention.
+ */
+int archive_update_stream(struct archive *a, const struct archive_stream *s);
 /* Removes all rows of the stream; archive_purge(folder), after the commit, removes its files. */
 int archive_delete_stream(struct archive *a, int64_t id, const char *folder,
                           struct archive_file *f);

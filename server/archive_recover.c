@@ -17,14 +17,15 @@
 #include "server/archive_internal.h"
 #include "server/sql.h"
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 
 static const char schema[] =
     "CREATE TABLE streams(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, folder "
     "TEXT NOT NULL UNIQUE,"
     " arn TEXT NOT NULL, version TEXT NOT NULL, media_type TEXT, device_name TEXT, kms_key TEXT, "
     "tags TEXT,"
-    " created_ms INTEGER NOT NULL, retention_h INTEGER NOT NULL, last_seq INTEGER NOT NULL);"
+    " created_ms INTEGER NOT NULL, retention_h INTEGER NOT NULL, last_seq INTEGER NOT NULL,"
+    " settings TEXT);"
     "CREATE TABLE files(stream INTEGER NOT NULL, file INTEGER NOT NULL, header_len INTEGER NOT "
     "NULL,"
     " created_ms INTEGER NOT NULL, PRIMARY KEY(stream, file)) WITHOUT ROWID;"
@@ -58,6 +59,9 @@ int archive_schema(struct archive *a)
     int64_t version = get_int(a->db, "PRAGMA user_version", "", 0, 0, -1);
     if (version == SCHEMA_VERSION)
         return 0;
+    if (version == 1)
+        return sql_script(a->db, "BEGIN; ALTER TABLE streams ADD COLUMN settings TEXT;"
+                                 "PRAGMA user_version=2; COMMIT");
     if (version != 0) {
         log_error("server.archive.version",
                   "dir=%s found=%" PRId64 " expected=%d action=\"use the newer kvpipe-server\"",
@@ -68,7 +72,7 @@ int archive_schema(struct archive *a)
     if (r == 0)
         r = sql_script(a->db, schema);
     if (r == 0)
-        r = sql_script(a->db, "PRAGMA user_version=1; COMMIT");
+        r = sql_script(a->db, "PRAGMA user_version=2; COMMIT");
     return r;
 }
 
@@ -254,7 +258,7 @@ int archive_load(struct archive *a, void (*fn)(void *arg, const struct archive_s
     sqlite3_stmt *st = sql_prepare(
         a->db,
         "SELECT id, name, folder, arn, version, media_type, device_name, kms_key, tags, "
-        "created_ms, retention_h,"
+        "created_ms, retention_h, settings,"
         " MAX(last_seq, COALESCE((SELECT MAX(seq) FROM fragments WHERE stream=id),0)),"
         " COALESCE((SELECT MAX(server_ms) FROM fragments WHERE stream=id),0) FROM "
         "streams ORDER BY name",
@@ -275,8 +279,9 @@ int archive_load(struct archive *a, void (*fn)(void *arg, const struct archive_s
                                    .tags = t[8],
                                    .created_ms = sqlite3_column_int64(st, 9),
                                    .retention_h = (uint32_t)sqlite3_column_int64(st, 10),
-                                   .last_seq = sqlite3_column_int64(st, 11),
-                                   .newest_server_ms = sqlite3_column_int64(st, 12)};
+                                   .settings = (const char *)sqlite3_column_text(st, 11),
+                                   .last_seq = sqlite3_column_int64(st, 12),
+                                   .newest_server_ms = sqlite3_column_int64(st, 13)};
         fn(arg, &s);
     }
     sqlite3_finalize(st);

@@ -116,6 +116,28 @@ json_t *field_object(struct fields *f, const char *name, bool required)
     return v;
 }
 
+struct fields field_enter(struct fields *f, const char *name, bool required)
+{
+    json_t *o = field_object(f, name, required);
+    return (struct fields){.ex = f->ex, .object = o, .failed = !o};
+}
+
+void field_leave(struct fields *f, const struct fields *inner)
+{
+    if (inner->object && inner->failed)
+        f->failed = true;
+}
+
+bool field_bool(struct fields *f, const char *name, bool none)
+{
+    json_t *v = get(f, name, FIELD_OPTIONAL);
+    if (!v)
+        return none;
+    if (!json_is_boolean(v))
+        bad(f, name, "true or false");
+    return json_is_true(v);
+}
+
 int field_enum(struct fields *f, const char *name, bool required, const char *const *names)
 {
     const char *s = field_string(f, name, required, 0, 64, NULL);

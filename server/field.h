@@ -17,6 +17,10 @@ struct stream;
 #define FIELD_NAME "^[a-zA-Z0-9_.-]+$"
 #define FIELD_ARN "^arn:[a-z0-9-]+:kinesisvideo:[a-z0-9-]+:[0-9]+:[a-z]+/[a-zA-Z0-9_.-]+/[0-9]+$"
 #define FIELD_VERSION "^[a-zA-Z0-9]+$"
+#define FIELD_THING_ARN "^arn:[a-z0-9-]+:iot:[a-z0-9-]+:[0-9]+:thing/[a-zA-Z0-9_.-]+$"
+#define FIELD_SECRET_ARN "^arn:[a-z0-9-]+:secretsmanager:[a-z0-9-]+:[0-9]+:secret:[a-zA-Z0-9_.-]+$"
+#define FIELD_DESTINATION_URI "^[a-zA-Z_0-9]+:(//)?([^/]+)/?([^*]*)$"
+#define FIELD_REGION "^[a-z]+(-[a-z]+)?-[a-z]+-[0-9]$"
 #define FIELD_DIGITS "^[0-9]+$"
 #define FIELD_TOKEN "^[a-zA-Z0-9+/]+={0,2}$"
 #define FIELD_MEDIA_TYPE "^[a-zA-Z0-9_.+-]+/[a-zA-Z0-9_.+-]+(,[a-zA-Z0-9_.+-]+/[a-zA-Z0-9_.+-]+)*$"
@@ -41,6 +45,13 @@ int64_t field_int(struct fields *f, const char *name, bool required, int64_t min
 bool field_timestamp(struct fields *f, const char *name, bool required, int64_t *ms);
 /* A nested object; NULL when absent. */
 json_t *field_object(struct fields *f, const char *name, bool required);
+/* The same as fields of their own, to be closed with field_leave(); `object` is NULL and `failed`
+ * set when it is absent. */
+struct fields field_enter(struct fields *f, const char *name, bool required);
+/* Carries a violation inside over to the outer fields. */
+void field_leave(struct fields *f, const struct fields *inner);
+/* A JSON boolean; `none` when absent. */
+bool field_bool(struct fields *f, const char *name, bool none);
 /* One of the names, as its index; -1 when absent. */
 int field_enum(struct fields *f, const char *name, bool required, const char *const *names);
 

@@ -1,6 +1,6 @@
 /* CreateStream: control-plane.md section 5. Answers once the stream is durable; it is ACTIVE then.
- * Relies on the store.
- * Leaves tags' other operations to later files. */
+ * Relies on the store and on tags.h.
+ * Leaves changes to the other operations. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +12,9 @@
 #include "server/route.h"
 #include "server/stage.h"
 #include "server/store.h"
+#include "server/tags.h"
 
 #define RETENTION_MAX_H 87600
-#define TAGS_MAX 50
 
 static void created(void *arg, struct stream *st, int result)
 {
@@ -28,40 +28,6 @@ static void created(void *arg, struct stream *st, int result)
         reply_json(ex, json_pack("{s:s}", "StreamARN", st->arn));
 }
 
-/* TAGKEY and TAGVAL of control-plane.md section 2; characters beyond ASCII are all taken for
- * letters. */
-static bool tag_text(const char *s, size_t min, size_t max)
-{
-    if (!field_matches(s, min, max, NULL))
-        return false;
-    for (; *s; s++)
-        if (!(*s & 0x80) &&
-            !strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 _.:/=+-@", *s))
-            return false;
-    return true;
-}
-
-/* Returns the tags as JSON text (malloc), or NULL; answers bad ones. */
-static char *tags_text(struct fields *f)
-{
-    json_t *tags = field_object(f, "Tags", FIELD_OPTIONAL), *value;
-    const char *key;
-    if (!tags)
-        return NULL;
-    bool ok = json_object_size(tags) <= TAGS_MAX;
-    json_object_foreach(tags, key, value) ok = ok && tag_text(key, 1, 128) &&
-                                               json_is_string(value) &&
-                                               tag_text(json_string_value(value), 0, 256);
-    if (ok)
-        return json_dumps(tags, JSON_COMPACT);
-    f->failed = true;
-    error_invalid_argument(
-        f->ex,
-        "Tags is not valid: expected at most 50 pairs of strings, keys of 1 to 128 and values "
-        "of up to 256 letters, digits, spaces and _.:/=+-@.");
-    return NULL;
-}
-
 static void handle(struct server *server, struct http_exchange *ex, json_t *body)
 {
     struct fields f = {.ex = ex, .object = body};
@@ -73,7 +39,8 @@ static void handle(struct server *server, struct http_exchange *ex, json_t *body
         .kms_key = field_string(&f, "KmsKeyId", FIELD_OPTIONAL, 1, 2048, NULL),
         .media_type = field_string(&f, "MediaType", FIELD_OPTIONAL, 1, 128, FIELD_MEDIA_TYPE),
     };
-    char *tags = tags_text(&f);
+    json_t *given = tags_map(&f, FIELD_OPTIONAL);
+    char *tags = given ? json_dumps(given, JSON_COMPACT) : NULL;
     spec.tags = tags;
     if (!f.failed && store_find(server->store, spec.name)) {
         f.failed = true;

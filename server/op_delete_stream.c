@@ -11,18 +11,6 @@
 #include "server/stage.h"
 #include "server/store.h"
 
-static void deleted(void *arg, int result)
-{
-    struct reply_hold *hold = arg;
-    struct http_exchange *ex = reply_release(&hold);
-    if (!ex)
-        return;
-    if (result)
-        error_internal(ex);
-    else
-        reply_empty(ex);
-}
-
 static void handle(struct server *server, struct http_exchange *ex, json_t *body)
 {
     struct fields f = {.ex = ex, .object = body};
@@ -39,7 +27,7 @@ static void handle(struct server *server, struct http_exchange *ex, json_t *body
         error_reply(ex, 400, "VersionMismatchException",
                     "CurrentVersion is not the latest version of the stream.");
     else
-        store_delete(st, deleted, reply_hold(ex));
+        store_delete(st, reply_done, reply_hold(ex));
 }
 
 const struct operation op_delete_stream = {

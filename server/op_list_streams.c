@@ -18,13 +18,10 @@ static void read_condition(struct fields *f, const char **prefix)
 {
     static const char *const operators[] = {"BEGINS_WITH", NULL};
     *prefix = NULL;
-    json_t *o = field_object(f, "StreamNameCondition", FIELD_OPTIONAL);
-    if (!o)
-        return;
-    struct fields sub = {.ex = f->ex, .object = o};
+    struct fields sub = field_enter(f, "StreamNameCondition", FIELD_OPTIONAL);
     field_enum(&sub, "ComparisonOperator", FIELD_OPTIONAL, operators);
     *prefix = field_string(&sub, "ComparisonValue", FIELD_OPTIONAL, 1, 256, FIELD_NAME);
-    f->failed = f->failed || sub.failed;
+    field_leave(f, &sub);
 }
 
 static void list(struct server *server, struct http_exchange *ex, const char *after,

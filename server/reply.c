@@ -51,6 +51,15 @@ struct reply_hold *reply_hold(struct http_exchange *ex)
     return h;
 }
 
+void reply_done(void *hold, int result)
+{
+    struct http_exchange *ex = reply_release(&(struct reply_hold *){hold});
+    if (ex && result)
+        error_internal(ex);
+    else if (ex)
+        reply_empty(ex);
+}
+
 struct http_exchange *reply_release(struct reply_hold **h)
 {
     struct http_exchange *ex = (*h)->ex;

@@ -21,6 +21,9 @@ struct reply_hold {
     struct http_exchange *ex;
 };
 struct reply_hold *reply_hold(struct http_exchange *ex);
+/* Answers when a job without an output is done: empty for 0, InternalFailure for an errno. Takes
+ * the hold. */
+void reply_done(void *hold, int result);
 /* Ends the hold. Returns the exchange, or NULL when the client has gone. */
 struct http_exchange *reply_release(struct reply_hold **h);
 

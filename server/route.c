@@ -15,16 +15,80 @@
 #define BODY_MAX_BYTES 65536
 
 static const struct operation *const operations[] = {
-    &op_create_stream,     &op_describe_stream, &op_list_streams, &op_delete_stream,
-    &op_get_data_endpoint, &op_put_media,       &op_get_media,    &op_list_fragments,
+    &op_create_stream,
+    &op_describe_stream,
+    &op_list_streams,
+    &op_delete_stream,
+    &op_get_data_endpoint,
+    &op_put_media,
+    &op_get_media,
+    &op_list_fragments,
+    &op_update_stream,
+    &op_update_data_retention,
+    &op_tag_stream,
+    &op_untag_stream,
+    &op_list_tags_for_stream,
+    &op_tag_resource,
+    &op_untag_resource,
+    &op_list_tags_for_resource,
+    &op_update_image_generation,
+    &op_describe_image_generation,
+    &op_update_notification,
+    &op_describe_notification,
+    &op_start_edge_configuration_update,
+    &op_describe_edge_configuration,
+    &op_delete_edge_configuration,
+    &op_list_edge_agent_configurations,
 };
+
+/* Of the API and not built yet. */
+static const struct operation later[] = {
+    {.name = "CreateSignalingChannel", .method = "POST", .path = "/createSignalingChannel"},
+    {.name = "DeleteSignalingChannel", .method = "POST", .path = "/deleteSignalingChannel"},
+    {.name = "DescribeMappedResourceConfiguration",
+     .method = "POST",
+     .path = "/describeMappedResourceConfiguration"},
+    {.name = "DescribeMediaStorageConfiguration",
+     .method = "POST",
+     .path = "/describeMediaStorageConfiguration"},
+    {.name = "DescribeSignalingChannel", .method = "POST", .path = "/describeSignalingChannel"},
+    {.name = "GetSignalingChannelEndpoint",
+     .method = "POST",
+     .path = "/getSignalingChannelEndpoint"},
+    {.name = "ListSignalingChannels", .method = "POST", .path = "/listSignalingChannels"},
+    {.name = "UpdateMediaStorageConfiguration",
+     .method = "POST",
+     .path = "/updateMediaStorageConfiguration"},
+    {.name = "UpdateSignalingChannel", .method = "POST", .path = "/updateSignalingChannel"},
+    {.name = "GetClip", .method = "POST", .path = "/getClip"},
+    {.name = "GetDASHStreamingSessionURL", .method = "POST", .path = "/getDASHStreamingSessionURL"},
+    {.name = "GetHLSStreamingSessionURL", .method = "POST", .path = "/getHLSStreamingSessionURL"},
+    {.name = "GetImages", .method = "POST", .path = "/getImages"},
+    {.name = "GetMediaForFragmentList", .method = "POST", .path = "/getMediaForFragmentList"},
+    {.name = "GetIceServerConfig", .method = "POST", .path = "/v1/get-ice-server-config"},
+    {.name = "SendAlexaOfferToMaster", .method = "POST", .path = "/v1/send-alexa-offer-to-master"},
+    {.name = "JoinStorageSession", .method = "POST", .path = "/joinStorageSession"},
+};
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
 
 static const struct operation *find(const char *path)
 {
-    for (size_t i = 0; i < sizeof operations / sizeof *operations; i++)
+    for (size_t i = 0; i < COUNT(operations); i++)
         if (!strcmp(operations[i]->path, path))
             return operations[i];
+    for (size_t i = 0; i < COUNT(later); i++)
+        if (!strcmp(later[i].path, path))
+            return &later[i];
     return NULL;
+}
+
+void route_print(FILE *out)
+{
+    for (size_t i = 0; i < COUNT(operations); i++)
+        fprintf(out, "%-38s %-36s built\n", operations[i]->name, operations[i]->path);
+    for (size_t i = 0; i < COUNT(later); i++)
+        fprintf(out, "%-38s %-36s not yet\n", later[i].name, later[i].path);
 }
 
 /* What the body callback needs to know; ex->data carries it until the operation takes over. */
@@ -80,6 +144,10 @@ void route_request(void *arg, struct http_exchange *ex)
     } else if (strcmp(op->method, ex->method)) {
         error_reply(ex, 405, "InvalidAction", "%s takes %s, not %s.", op->name, op->method,
                     ex->method);
+    } else if (!op->handle) {
+        error_reply(ex, 501, "NotImplemented",
+                    "%s is an operation of the API that this kvpipe-server does not have yet.",
+                    op->name);
     } else if (op->streams) {
         if (allowed(server, ex, AUTH_BODY_STREAMED, NULL, 0))
             op->handle(server, ex, NULL);

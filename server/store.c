@@ -69,6 +69,7 @@ void stream_unref(struct stream **sp)
     free(st->device_name);
     free(st->kms_key);
     free(st->tags);
+    free(st->settings);
     archive_file_free(st->store->archive, &st->file);
     free(st);
 }
@@ -112,6 +113,7 @@ static void load_stream(void *arg, const struct archive_stream *row)
     st->device_name = xstrdup(row->device_name);
     st->kms_key = xstrdup(row->kms_key);
     st->tags = xstrdup(row->tags);
+    st->settings = xstrdup(row->settings);
     st->created_ms = row->created_ms;
     st->retention_h = row->retention_h;
     st->status = STREAM_ACTIVE;
@@ -249,6 +251,64 @@ struct stream *store_create(struct store *s, const struct stream_spec *spec,
                              .arg = arg};
     job_thread_submit(s->writer_thread, &c->job);
     return st;
+}
+
+void stream_set(char **text, const char *value)
+{
+    free(*text);
+    *text = xstrdup(value);
+}
+
+void stream_new_version(struct stream *st)
+{
+    new_version(st->version);
+}
+
+struct update_job {
+    struct job job;
+    struct stream *st;
+    struct archive_stream row; /* its strings are the job's */
+    void (*done)(void *arg, int result);
+    void *arg;
+};
+
+static void update_run(struct job *job, void *ctx)
+{
+    struct update_job *u = (struct update_job *)job;
+    u->row.id = u->st->id;
+    job->result = archive_update_stream(ctx, &u->row);
+}
+
+static void update_done(struct job *job)
+{
+    struct update_job *u = (struct update_job *)job;
+    if (job->result)
+        log_error("server.stream.update", "stream=%s error=\"%s\"", u->st->name,
+                  strerror(-job->result));
+    u->done(u->arg, job->result);
+    stream_unref(&u->st);
+    free((char *)u->row.version);
+    free((char *)u->row.media_type);
+    free((char *)u->row.device_name);
+    free((char *)u->row.tags);
+    free((char *)u->row.settings);
+    free(u);
+}
+
+void store_update(struct stream *st, void (*done)(void *arg, int result), void *arg)
+{
+    struct update_job *u = xcalloc(1, sizeof *u);
+    *u = (struct update_job){.job = {.run = update_run, .done = update_done},
+                             .st = stream_ref(st),
+                             .row = {.version = xstrdup(st->version),
+                                     .media_type = xstrdup(st->media_type),
+                                     .device_name = xstrdup(st->device_name),
+                                     .tags = xstrdup(st->tags),
+                                     .settings = xstrdup(st->settings),
+                                     .retention_h = st->retention_h},
+                             .done = done,
+                             .arg = arg};
+    job_thread_submit(st->store->writer_thread, &u->job);
 }
 
 static void tell_watches(struct stream *st)
@@ -516,7 +576,7 @@ void store_sweep(struct store *s, int64_t wall_ns)
     struct stream *st;
     TAILQ_FOREACH (st, &s->streams, link) {
         trim_ring(st);
-        if (!st->retention_h || st->status != STREAM_ACTIVE)
+        if (st->status != STREAM_ACTIVE)
             continue;
         struct sweep_job *w = xcalloc(1, sizeof *w);
         *w = (struct sweep_job){.job = {.run = sweep_run, .after = sweep_after, .done = sweep_done},

@@ -43,7 +43,8 @@ struct stream {
     unsigned refs;
     int64_t id;
     char name[257], code[24], folder[232], version[33];
-    char *arn, *media_type, *device_name, *kms_key, *tags;
+    char *arn, *media_type, *device_name, *kms_key;
+    char *tags, *settings; /* JSON objects; NULL: empty */
     int64_t created_ms;
     uint32_t retention_h;
     enum stream_status status;
@@ -81,6 +82,15 @@ struct stream *store_create(struct store *s, const struct stream_spec *spec,
                             void (*done)(void *arg, struct stream *st, int result), void *arg);
 /* Deletes: at once for readers and writers; done when durable. */
 void store_delete(struct stream *st, void (*done)(void *arg, int result), void *arg);
+
+/* Replaces one text of a stream in memory; NULL clears it. */
+void stream_set(char **text, const char *value);
+/* A new version: of two who give the old one only the first gets through. */
+void stream_new_version(struct stream *st);
+/* Stores the version, media type, device name, tags, settings and retention that a stream has now;
+ * done runs in the loop with 0 once they are durable, or a negative errno: then they hold until the
+ * server starts again. */
+void store_update(struct stream *st, void (*done)(void *arg, int result), void *arg);
 
 /* The next fragment number of a stream: above every earlier one, near the wall clock in ns. */
 int64_t stream_next_seq(struct stream *st, int64_t wall_ns);
