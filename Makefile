@@ -18,7 +18,7 @@ STAGES := capture encoder muxer uploader monitor server
 DIRS := media common $(STAGES) cli
 
 # These goals do without the libraries, or install them first and then call make again.
-EARLY_GOALS := help clean format install-deps run test bench fuzz asan lint
+EARLY_GOALS := help clean format install-deps run test bench sim fuzz asan lint
 ifneq ($(filter-out $(EARLY_GOALS),$(or $(MAKECMDGOALS),all)),)
 PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 ifeq ($(PKG_LIBS),)
@@ -54,7 +54,7 @@ TOOLS := $(patsubst tests/lib/%.c,$(B)/tests/%,$(wildcard tests/lib/*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 REPLAYS := $(patsubst tests/fuzz/%.c,$(B)/replay/%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: all run test units replays bench chaos fuzz asan format lint install install-deps clean help demo programs tools fuzzers
+.PHONY: all run test units replays bench chaos sim fuzz asan format lint install install-deps clean help demo programs tools fuzzers
 .DELETE_ON_ERROR:
 
 all: programs
@@ -112,6 +112,9 @@ fuzz: install-deps
 chaos: install-deps
 	$(Q)$(MAKE) --no-print-directory programs tools
 	$(Q)SECONDS=$(or $(SECONDS),30) SEED=$(or $(SEED),1) tests/faults/chaos
+sim: install-deps
+	$(Q)$(MAKE) --no-print-directory $(B)/unit/test_link_sim
+	$(Q)SEED=$(or $(SEED),0) RUNS=$(or $(RUNS),100000) $(B)/unit/test_link_sim
 asan: install-deps
 	$(Q)tests/run --asan $(T)
 lint: install-deps

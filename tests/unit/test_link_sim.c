@@ -1,11 +1,19 @@
 /* The whole chain capture, encoders, muxers, uploader over a simulated network with faults at
  * random moments. Relies on the real outlet, inlet, relay and wire code; sockets and clock are
  * simulated, so a seed repeats a run exactly. Leaves real sockets to test_link_socket.c and real
- * processes to tests/pipeline. */
+ * processes to tests/pipeline.
+ *
+ * RUNS=n SEED=first in the environment: so many runs, from that seed. TRACE=1 prints each message
+ * and fault; a run that fails is run again like that by itself. */
 #include <check.h>
 #include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/link_wire.h"
@@ -17,7 +25,10 @@
 enum { C, E1, E2, M1, M2, U, NODES };
 #define FRAMES 60
 #define TRACKS 2
-#define QUEUE 4096
+#define QUEUE 1024
+#define CREDIT 9
+#define RUNS 10000
+#define RUNS_A_PROCESS 250
 #define STREAM "cam"
 
 struct payload { /* what a frame carries: who coded it, after which frame */
@@ -77,6 +88,49 @@ struct sim {
 };
 
 static struct sim *sim; /* callbacks of nodes need the world around them */
+static bool tracing;
+static unsigned *current_seed; /* shared with the processes that Check forks */
+
+/* ---- what happens, for people ---- */
+
+static const char *const node_names[] = {"C", "E1", "E2", "M1", "M2", "U"};
+
+__attribute__((format(printf, 1, 2))) static void trace(const char *fmt, ...)
+{
+    va_list ap;
+    if (!tracing)
+        return;
+    printf("%8.2f ", (double)sim->now / NS_PER_S);
+    va_start(ap, fmt);
+    vprintf(fmt, ap);
+    va_end(ap);
+    putchar('\n');
+}
+
+static void trace_positions(const struct link_positions *at)
+{
+    for (unsigned t = 0; t < TRACKS; t++)
+        if (at->tracks >> t & 1)
+            printf(" %u:%" PRIu64 "+%" PRIu64, t + 1, at->next[t], at->credit[t]);
+}
+
+static void trace_msg(int from, int to, const struct link_msg *m)
+{
+    if (!tracing)
+        return;
+    printf("%8.2f %s->%s %s", (double)sim->now / NS_PER_S, node_names[from], node_names[to],
+           link_type_name(m->type));
+    if (m->type == LINK_FRAME || m->type == LINK_GAP)
+        printf(" %u:%" PRIu64 "..%" PRIu64 "%s", m->item.item.track, m->item.item.seq,
+               m->item.item.last, m->item.item.key ? " key" : "");
+    if (m->type == LINK_RESUME || m->type == LINK_ACK)
+        trace_positions(&m->positions);
+    if (m->type == LINK_CLOSE)
+        printf(" reason %d", (int)m->close.reason);
+    for (unsigned i = 0; i < m->vector.n; i++)
+        printf("%s%" PRIu64, i ? "." : " [", m->vector.v[i]);
+    printf("%s\n", m->vector.n ? "]" : "");
+}
 
 static unsigned rnd(unsigned n)
 {
@@ -167,6 +221,7 @@ static void deliver(int a, int b)
     claim_msg(link_wire_decode(m.header->data, m.header->len, m.payload, &msg, &why) == 0, "%s",
               why);
     blob_unref(&m.header);
+    trace_msg(a, b, &msg);
     if (linked(a, b))
         inlet_receive(inlet_of(b), (unsigned)a, &msg, sim->now);
     else
@@ -265,7 +320,7 @@ static struct link_positions u_at(void)
     for (unsigned t = 0; t < sim->tracks; t++) {
         at.tracks |= (uint8_t)(1u << t);
         at.next[t] = next_in(sim->log[t], sim->nlog[t], 0);
-        at.credit[t] = 9;
+        at.credit[t] = CREDIT;
     }
     return at;
 }
@@ -296,6 +351,8 @@ static int u_item(void *arg, struct inlet_session *s, struct link_item *item)
     (void)arg, (void)s;
     claim_msg(item->seq == next, "track %u: number %llu comes, the log expects %llu", t + 1,
               (unsigned long long)item->seq, (unsigned long long)next);
+    claim_msg(item->gap || item->seq < next_in(sim->log[t], sim->nlog[t], 0) + CREDIT,
+              "track %u: number %" PRIu64 " is beyond the credit", t + 1, item->seq);
     if (!item->gap)
         memcpy(&e.payload, item->payload->data, sizeof e.payload);
     sim->pending[t][sim->npending[t]++] = e;
@@ -361,6 +418,7 @@ static void start(int id)
 static void crash(int id)
 {
     struct node *n = &sim->nodes[id];
+    trace("%s dies", node_names[id]);
     n->alive = n->hung = false;
     relay_destroy(&n->relay, false);
     outlet_destroy(&n->outlet);
@@ -377,6 +435,18 @@ static void crash(int id)
         if (rnd(2))
             channel_clear(&sim->channels[id][other]);
     }
+}
+
+/* An orderly end of an encoder or muxer: it says that it drains, and what it said arrives. */
+static void hand_over(int id)
+{
+    struct node *n = &sim->nodes[id];
+    trace("%s drains and ends", node_names[id]);
+    inlet_drain(relay_inlet(n->relay));
+    relay_destroy(&n->relay, false);
+    n->alive = n->hung = false;
+    for (int other = 0; other < NODES; other++)
+        channel_clear(&sim->channels[other][id]);
 }
 
 static void capture(unsigned t)
@@ -440,7 +510,7 @@ static void fault(bool capture_too)
         i = U;
     if (!sim->two && (i == E2 || i == M2))
         return;
-    switch (rnd(4)) {
+    switch (rnd(5)) {
     case 0:
         if (sim->nodes[i].alive)
             crash(i);
@@ -448,13 +518,20 @@ static void fault(bool capture_too)
     case 1:
         if (sim->nodes[i].alive)
             sim->nodes[i].hung = true;
+        trace("%s hangs", node_names[i]);
         break;
     case 2:
+        trace("%s-%s is cut", node_names[i], node_names[j]);
         if (linked(i, j))
             connect_again(i, j);
         break;
+    case 4:
+        if (sim->nodes[i].alive && !sim->nodes[i].hung && sim->nodes[i].relay)
+            hand_over(i);
+        break;
     case 3: /* a message is lost and nobody is told */
         if (sim->channels[i][j].len) {
+            trace("the newest message %s->%s is lost", node_names[i], node_names[j]);
             struct channel *ch = &sim->channels[i][j];
             ch->len--;
             struct wire_msg *m = &ch->q[(ch->head + ch->len) % QUEUE];
@@ -470,8 +547,10 @@ static void recover(bool all)
     for (int i = 0; i < NODES; i++) {
         if (!sim->two && (i == E2 || i == M2))
             continue;
-        if (!sim->nodes[i].alive && (all || rnd(20) == 0))
+        if (!sim->nodes[i].alive && (all || rnd(20) == 0)) {
+            trace("%s starts again", node_names[i]);
             start(i);
+        }
         if (sim->nodes[i].hung && (all || rnd(60) == 0))
             sim->nodes[i].hung = false;
     }
@@ -539,14 +618,16 @@ static void check_log(unsigned t)
     ck_assert_uint_eq(next, FRAMES);
 }
 
-static void run(unsigned seed, bool capture_too)
+/* One schedule. Capture's own death, which ends an epoch, is among the faults of every third. */
+static void run(unsigned seed)
 {
+    *current_seed = seed;
     setup(seed);
     unsigned faults = rnd(12);
     for (unsigned i = 0; i < 4000; i++) {
         step();
         if (faults && rnd(15) == 0) {
-            fault(capture_too);
+            fault(seed % 3 == 0);
             faults--;
         }
         recover(faults == 0 && i > 200);
@@ -558,38 +639,65 @@ static void run(unsigned seed, bool capture_too)
     }
     u_sync();
     claim_msg(sim->source && outlet_stream_done(sim->source),
-              "seed %u: not everything was acked in the end", seed);
+              "not everything was acked in the end");
     for (unsigned t = 0; t < sim->tracks; t++)
         check_log(t);
     teardown();
 }
 
+static unsigned first_seed, runs;
+
 START_TEST(nothing_lost_nothing_twice_under_random_faults)
 {
-    for (unsigned k = 0; k < 100; k++)
-        run((unsigned)_i * 100 + k, false);
+    unsigned end = (unsigned)(_i + 1) * RUNS_A_PROCESS;
+    for (unsigned k = (unsigned)_i * RUNS_A_PROCESS; k < end && k < runs; k++)
+        run(first_seed + k);
 }
 END_TEST
 
-START_TEST(a_new_epoch_starts_clean_when_capture_dies_too)
+static unsigned from_environment(const char *name, unsigned otherwise)
 {
-    for (unsigned k = 0; k < 100; k++)
-        run(1000000 + (unsigned)_i * 100 + k, true);
+    const char *text = getenv(name);
+    return text ? (unsigned)strtoul(text, NULL, 10) : otherwise;
 }
-END_TEST
 
-int main(void)
+/* Runs the seed that failed once more, alone, with every message printed. */
+static void replay(char *program)
 {
+    char seed[16];
+    snprintf(seed, sizeof seed, "%u", *current_seed);
+    printf("seed %u failed. Its messages, again with: SEED=%s RUNS=1 TRACE=1 %s\n", *current_seed,
+           seed, program);
+    fflush(stdout);
+    setenv("SEED", seed, 1);
+    setenv("RUNS", "1", 1);
+    setenv("TRACE", "1", 1);
+    execl(program, program, (char *)NULL);
+}
+
+int main(int argc, char **argv)
+{
+    unsigned slow = from_environment("KVPIPE_SLOW", 1); /* sanitizers */
+    first_seed = from_environment("SEED", 0);
+    runs = from_environment("RUNS", RUNS / (slow * slow));
+    tracing = from_environment("TRACE", 0) != 0;
+    current_seed =
+        mmap(NULL, sizeof *current_seed, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     log_init("test", LOG_NONE);
     Suite *s = suite_create("link_sim");
     TCase *tc = tcase_create("chain");
     tcase_set_timeout(tc, 120);
-    tcase_add_loop_test(tc, nothing_lost_nothing_twice_under_random_faults, 0, 10);
-    tcase_add_loop_test(tc, a_new_epoch_starts_clean_when_capture_dies_too, 0, 5);
+    tcase_add_loop_test(tc, nothing_lost_nothing_twice_under_random_faults, 0,
+                        (int)((runs + RUNS_A_PROCESS - 1) / RUNS_A_PROCESS));
     suite_add_tcase(s, tc);
     SRunner *sr = srunner_create(s);
+    if (tracing) /* the last lines are not lost with the process that ends there */
+        setvbuf(stdout, NULL, _IOLBF, 0);
     srunner_run_all(sr, CK_NORMAL);
     int failed = srunner_ntests_failed(sr);
     srunner_free(sr);
+    printf("%u schedules from seed %u\n", runs, first_seed);
+    if (failed && !tracing)
+        replay(argv[0]);
     return failed ? 1 : 0;
 }
