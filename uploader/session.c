@@ -91,6 +91,8 @@ static void fail(struct session *s, const struct policy *p, const char *text)
         api_set_clock(s->api, s->date);
     if (p->action == POLICY_ENDPOINT || p->action == POLICY_CREDENTIALS)
         endpoint_forget(s->endpoint);
+    if (p->action == POLICY_FRAGMENT) /* the endpoint works: one fragment is what it refuses */
+        retry_init(&s->retry, &retry_conf);
     int64_t wait = retry_failed(&s->retry, clock_mono_ns(), random64());
     s->stats.reconnects++;
     s->state = SESSION_WAIT;
@@ -117,6 +119,7 @@ static void fragment_failed(struct session *s, struct spool_fragment *f, const s
     log_error("uploader.fragment.given_up",
               "stream=%s fragment=%" PRId64 " refusals=%u what=\"%s\" cause=\"%s\"",
               s->stream->name, f->timecode_ms, f->tries, text, p->advice);
+    spool_keep_refused(s->spool, f, p->name);
     spool_give_up(s->spool, f, p->name);
 }
 
@@ -154,8 +157,10 @@ static void on_final_ack(struct session *s, struct spool_fragment *f, const stru
 static bool on_ack(struct session *s, const struct ack *a)
 {
     struct spool_fragment *f = a->has_timecode ? spool_find_sent(s->spool, a->timecode) : NULL;
-    s->last_ack_ns = clock_mono_ns();
-    s->sent_at_ack = s->sent_bytes;
+    if (f) { /* IDLE, and what is said of other fragments, moves nothing on */
+        s->last_ack_ns = clock_mono_ns();
+        s->sent_at_ack = s->sent_bytes;
+    }
     log_debug("uploader.ack", "stream=%s event=%s timecode=%" PRId64 " number=%s", s->stream->name,
               ack_event_name(a->event), a->timecode, a->number);
     if (a->event == ACK_ERROR) {

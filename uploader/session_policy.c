@@ -38,7 +38,7 @@ static const struct {
      {POLICY_FRAGMENT, "refused_4006", "the service cannot parse the fragment"}},
     {4007,
      "INVALID_PRODUCER_TIMESTAMP",
-     {POLICY_RESEND, "refused_4007",
+     {POLICY_FRAGMENT, "refused_4007",
       "producer time far from the service's; check this machine's clock"}},
     {4008,
      "STREAM_NOT_ACTIVE",

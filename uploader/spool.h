@@ -139,6 +139,9 @@ void spool_done(struct spool *s, struct spool_fragment *f);
 /* The fragment is given up: as spool_done, and its frames go to the ledger. `reason` is a literal.
  */
 void spool_give_up(struct spool *s, struct spool_fragment *f, const char *reason);
+/* Copies a complete fragment into DIR/refused/TIMECODE-reason.mkv, at most 256 MiB of them, the
+ * oldest go first. Blocks on the disk; a failure is logged and holds nothing up. */
+void spool_keep_refused(struct spool *s, const struct spool_fragment *f, const char *reason);
 /* Once a second: ledger lines, old files, one look at a file that is not scanned yet. */
 void spool_tick(struct spool *s, int64_t wall_ns);
 struct spool_stats spool_get_stats(const struct spool *s);

@@ -19,7 +19,7 @@ static const struct {
     {4004, "", POLICY_FRAGMENT},
     {4005, "", POLICY_FRAGMENT},
     {4006, "", POLICY_FRAGMENT},
-    {4007, "", POLICY_RESEND},
+    {4007, "", POLICY_FRAGMENT},
     {4008, "", POLICY_ENDPOINT},
     {4009, "", POLICY_FRAGMENT},
     {4010, "", POLICY_FRAGMENT},
