@@ -19,6 +19,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 
+#define DNS_CACHE_S 5L /* an endpoint that moves is found at once; curl's own is a minute */
 #define MAX_HEADERS 100
 #define CONNECT_TIMEOUT_MS 10000
 #define TIMEOUT_MS 30000
@@ -536,6 +537,7 @@ static int set_transfer(struct http_call *call, const struct http_request *req)
     c |= curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)connect);
     c |= curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)whole);
     /* A streaming request has a connection of its own: its end is unclean more often than not. */
+    c |= curl_easy_setopt(e, CURLOPT_DNS_CACHE_TIMEOUT, DNS_CACHE_S);
     c |= curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, req->on_upload ? 1L : 0L);
     c |= curl_easy_setopt(e, CURLOPT_FORBID_REUSE, req->close_after || req->on_upload ? 1L : 0L);
     return c == CURLE_OK ? 0 : -EINVAL;

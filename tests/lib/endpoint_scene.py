@@ -17,7 +17,7 @@ from fault_endpoint import FaultEndpoint
 from kv import SLOW, check, packets
 
 KEYS = {"AKIDEXAMPLE": "not-in-the-log"}
-AT_ONCE = 6
+AT_ONCE = 10
 
 
 def payload_hash(seq):

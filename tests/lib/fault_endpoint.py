@@ -129,11 +129,11 @@ class FaultEndpoint:
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
         for c in list(self.connections):
-            c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             try:
+                c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 c.shutdown(socket.SHUT_RDWR)
             except OSError:
-                pass
+                pass  # it has ended meanwhile
 
     def serve(self):
         while True:
