@@ -91,8 +91,8 @@ class Proxy:
             back, upstream = await asyncio.open_connection(*self.target)
             self.writers.add(upstream)
             self.responses.add(writer)
-            done, pending = await asyncio.wait([asyncio.ensure_future(self.copy(reader, upstream, True)),
-                                                asyncio.ensure_future(self.copy(back, writer, False))])
+            done, pending = await asyncio.wait([asyncio.ensure_future(self.copy(reader, upstream, True, writer)),
+                                                asyncio.ensure_future(self.copy(back, writer, False, writer))])
         except OSError:
             abort(writer)
         finally:
@@ -102,7 +102,11 @@ class Proxy:
                 if w:
                     w.close()
 
-    async def copy(self, reader, writer, paced):
+    def touch(self, data, up, client):
+        """What goes on of `data` from (`up`) or to a client; for those who know the protocol."""
+        return data
+
+    async def copy(self, reader, writer, paced, client):
         try:
             while True:
                 data = await reader.read(CHUNK)
@@ -113,7 +117,7 @@ class Proxy:
                 if paced and self.rate:
                     self.next_send = max(self.next_send, self.loop.time()) + len(data) / self.rate
                     await asyncio.sleep(self.next_send - self.loop.time())
-                writer.write(data)
+                writer.write(self.touch(data, paced, client))
                 await writer.drain()
             if writer.can_write_eof():
                 writer.write_eof()
