@@ -26,11 +26,15 @@
 #define SETTLE_NS (2 * NS_PER_S) /* how long tracks may let others wait before the set is fixed */
 #define NOTE_NS (5 * NS_PER_S)   /* how often the time reached is noted beside the epoch */
 #define START_NS                                                                                   \
-    (10 * NS_PER_S) /* a file that gives nothing, an announced video that does not come */
-#define RETRY_MIN_MS 500u
-#define RETRY_MAX_MS 10000u
+    (10 * NS_PER_S)        /* a file that gives nothing, an announced video that does not come */
+#define RETRY_FIRST_MS 50u /* a blip: tried again almost at once */
+#define RETRY_MIN_MS 250u
+#define RETRY_MAX_MS 4000u
+#define LASTED_NS (2 * NS_PER_S)    /* a connection that gave frames so long was a good one */
+#define OTHER_TRIES 3u              /* with fewer tracks than before, until that is believed */
 #define SHORT_NS (5 * NS_PER_S / 2) /* so much less than a file says it holds is too little */
 #define SETTLING_AUDIO 64u          /* buffers of sound kept while video has no key frame yet */
+#define GIVE_TRACKS "give H.264, H.265, AAC or raw tracks"
 
 enum phase {
     WAITING,    /* for the next attempt */
@@ -66,9 +70,10 @@ struct stream {
     int64_t pace_mono_ns, pace_dts_ns;
     struct event *due, *readable;
 
-    unsigned failures;
-    int64_t began_mono_ns, retry_mono_ns, note_mono_ns, ready_mono_ns;
-    uint64_t taken; /* frames in this connection */
+    unsigned failures, odd; /* tries in a row: failed, with fewer tracks than there should be */
+    int64_t began_mono_ns, retry_mono_ns, note_mono_ns, ready_mono_ns, live_mono_ns;
+    int64_t video_mono_ns; /* last picture of this connection */
+    uint64_t taken;        /* frames in this connection */
     uint64_t frames_in, frames_out, video_frames, bytes_out, reconnects;
     bool ever_connected, lost;
     int64_t first_ns, last_ns; /* times of the source seen in this connection, of all its tracks */
@@ -369,36 +374,72 @@ static void fail_for_good(struct stream *s, const char *cause, const char *what_
 
 static void disconnect(struct stream *s);
 
+static bool has_kind(const struct stream *s, enum pull_kind kind)
+{
+    for (unsigned i = 0; i < s->ncandidates; i++)
+        if (s->map[i] >= 0 && s->candidate[i].kind == kind)
+            return true;
+    return false;
+}
+
+/* A camera that starts may describe itself wrongly once, or not give all that it announced. What is
+ * less than the stream had, or than a camera should have, is believed after a few tries; that video
+ * which was there has gone is not. Returns true when another try is due. */
+static bool is_less(const struct stream *s)
+{
+    bool video = has_kind(s, PULL_VIDEO), had_audio = false;
+
+    if (!s->ops->endless)
+        return false;
+    if (!has_candidate(s) || (s->has_video && !video))
+        return true;
+    for (unsigned k = 0; k < s->ntracks; k++)
+        had_audio = had_audio || s->track[k].kind == PULL_AUDIO;
+    return s->odd < OTHER_TRIES && (!video || (had_audio && !has_kind(s, PULL_AUDIO)));
+}
+
+/* The tracks of the first connection become the stream's. */
+static bool settle_first(struct stream *s, const struct pull_state *st)
+{
+    bool ready[PULL_TRACKS_MAX] = {false};
+
+    for (unsigned i = 0; i < s->ncandidates; i++)
+        ready[i] = s->map[i] >= 0 && candidate_ready(s, i, st->live);
+    if (st->complete && !s->ops->endless && !has_candidate(s)) {
+        fail_for_good(s, st->refused[0] ? st->refused : "the source has no video or audio",
+                      GIVE_TRACKS);
+        disconnect(s);
+        return false;
+    }
+    if (!may_begin(s, st, ready))
+        return false;
+    s->waits = !st->live;
+    s->paced = s->paced && s->waits;
+    choose(s, ready);
+    announce(s);
+    return true;
+}
+
 /* Returns true when the connection's tracks are known and frames may flow. */
 static bool settle(struct stream *s, const struct pull_state *st)
 {
-    bool ready[PULL_TRACKS_MAX] = {false};
+    int64_t age = clock_mono_ns() - s->began_mono_ns;
+    int64_t patience = 2 * (int64_t)s->conf->source.timeout_s * NS_PER_S;
 
     if (!connection_started(s->connection))
         return false;
     meet_candidates(s, st);
-    if (s->out) {
-        if (!st->complete && clock_mono_ns() - s->began_mono_ns < SETTLE_NS)
-            return false;
-        if (!st->any)
-            return false;
-        match(s);
-    } else {
-        for (unsigned i = 0; i < s->ncandidates; i++)
-            ready[i] = s->map[i] >= 0 && candidate_ready(s, i, st->live);
-        if (st->complete && !has_candidate(s)) {
-            fail_for_good(s, st->refused[0] ? st->refused : "the source has no video or audio",
-                          "give H.264, H.265, AAC or raw tracks");
-            disconnect(s);
-            return false;
-        }
-        if (!may_begin(s, st, ready))
-            return false;
-        s->waits = !st->live;
-        s->paced = s->paced && s->waits;
-        choose(s, ready);
-        announce(s);
+    if ((st->complete || (s->ncandidates && age > patience)) && is_less(s)) {
+        s->odd++;
+        lost_connection(s, st->refused[0] ? st->refused : "the camera offers less than it should",
+                        GIVE_TRACKS);
+        return false;
     }
+    if (!s->out)
+        return settle_first(s, st);
+    if ((!st->complete && age < SETTLE_NS) || !st->any)
+        return false;
+    match(s);
     return true;
 }
 
@@ -461,6 +502,8 @@ static void take(struct stream *s, unsigned i)
     const char *why;
 
     note_source_time(s, item);
+    if (t->kind == PULL_VIDEO)
+        s->video_mono_ns = clock_mono_ns();
     s->current = item;
     if (track_take(t, item, on_payload, s, &why) < 0) {
         if (s->reconnects) /* the pull of a later connection says nothing */
@@ -556,19 +599,16 @@ static void connect_now(struct stream *s)
         say(s, "connecting", "");
 }
 
-/* 0.5 s, doubling to 10 s, each a quarter shorter or longer. */
+/* Almost at once, then 0.25 s doubling to 4 s; each a quarter shorter or longer, so that cameras
+ * lost together do not come back together. */
 static int64_t retry_ns(struct stream *s)
 {
-    unsigned ms = s->failures < 5 ? RETRY_MIN_MS << s->failures : RETRY_MAX_MS;
+    unsigned ms = RETRY_FIRST_MS;
 
-    if (ms > RETRY_MAX_MS)
-        ms = RETRY_MAX_MS;
+    if (s->failures)
+        ms = s->failures < 5 ? RETRY_MIN_MS << (s->failures - 1) : RETRY_MAX_MS;
     s->failures++;
-    ms = ms - ms / 4 + arc4random_uniform(ms / 2 + 1);
-    if (ms < RETRY_MIN_MS || ms > RETRY_MAX_MS) /* the ends are spread inwards */
-        ms = ms < RETRY_MIN_MS ? RETRY_MIN_MS + arc4random_uniform(RETRY_MIN_MS / 4)
-                               : RETRY_MAX_MS - arc4random_uniform(RETRY_MAX_MS / 4);
-    return ms * NS_PER_MS;
+    return (ms - ms / 4 + arc4random_uniform(ms / 2 + 1)) * NS_PER_MS;
 }
 
 static void lost_connection(struct stream *s, const char *cause, const char *what_to_do)
@@ -653,6 +693,8 @@ static void source_broke(struct stream *s, const struct pull_state *st)
 static void went_live(struct stream *s, const struct pull_state *st)
 {
     s->phase = RUNNING;
+    s->live_mono_ns = s->video_mono_ns = clock_mono_ns();
+    s->odd = 0;
     if (s->lost)
         log_info("capture.source.back", "stream=%s source=%s", s->conf->name, s->ops->name);
     s->lost = false;
@@ -681,7 +723,7 @@ static void pump(struct stream *s)
     }
     match_late(s, &st);
     empty = take_all(s, ITEMS_A_TURN);
-    if (s->taken)
+    if (s->taken && clock_mono_ns() - s->live_mono_ns > LASTED_NS)
         s->failures = 0;
     if (empty && st.failed)
         source_broke(s, &st);
@@ -795,9 +837,13 @@ static void check_silence(struct stream *s, int64_t now)
             lost_connection(s, "no media came", s->ops->advice);
         return;
     }
-    if (now - last <= limit)
+    if (now - last > limit)
+        snprintf(cause, sizeof cause, "no data for %u s", s->conf->source.timeout_s);
+    else if (s->phase == RUNNING && s->has_video && now - s->video_mono_ns > 2 * limit)
+        snprintf(cause, sizeof cause, "sound, but no picture for %u s",
+                 2 * s->conf->source.timeout_s);
+    else
         return;
-    snprintf(cause, sizeof cause, "no data for %u s", s->conf->source.timeout_s);
     lost_connection(s, cause, s->ops->advice);
 }
 

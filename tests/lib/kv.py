@@ -11,6 +11,7 @@ import re
 import shutil
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -246,6 +247,20 @@ def clean(path):
     """What ffprobe has to complain about; empty when nothing."""
     return subprocess.run(["ffprobe", "-v", "error", "-show_packets", path], stdout=subprocess.DEVNULL,
                           stderr=subprocess.PIPE, text=True).stderr.strip()
+
+
+def cost(pid):
+    """What a process holds: RSS in bytes, threads, open files."""
+    with open("/proc/%d/status" % pid) as f:
+        rss = next(int(line.split()[1]) * 1024 for line in f if line.startswith("VmRSS:"))
+    return rss, len(os.listdir("/proc/%d/task" % pid)), len(os.listdir("/proc/%d/fd" % pid))
+
+
+def growth(costs):
+    """How much cost()s over time grew, each by itself: from the median of the second quarter to that of the last."""
+    quarter = max(len(costs) // 4, 1)
+    early, late = costs[quarter:2 * quarter] or costs[:1], costs[-quarter:]
+    return [statistics.median(b) - statistics.median(a) for a, b in zip(zip(*early), zip(*late))]
 
 
 def rising(values):

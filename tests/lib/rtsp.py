@@ -28,7 +28,7 @@ class Camera:
 class CameraProxy(proxy.Proxy):
     """A proxy that speaks RTSP.
 
-    .muted     True: what comes from either side is thrown away, connections stay open and new ones are taken
+    .muted     True: connections fall silent for good without an end, and so do new ones
     .refusals  {method: "454 Session Not Found"}: these requests are answered so and do not reach the camera
     .rewrite   a function of an SDP (bytes to bytes) for each DESCRIBE answer, or None
     .rewritten how many answers it made
@@ -37,10 +37,13 @@ class CameraProxy(proxy.Proxy):
     def __init__(self, target, port=0):
         self.muted, self.refusals, self.rewrite, self.rewritten = False, {}, None, 0
         self.describing = {}  # client: what came of the answer so far
+        self.silent = set()  # clients
         super().__init__(target, port)
 
     def touch(self, data, up, client):
         if self.muted:
+            self.silent.add(client)
+        if client in self.silent:
             return b""
         return self.request(data, client) if up else self.response(data, client)
 
