@@ -67,8 +67,10 @@ static void close_request(struct session *s)
             f->doubt = open = true;
         f->sent = false;
     }
-    if (open)
+    if (open) {
         s->cut_ns = clock_mono_ns();
+        s->fenced = false;
+    }
 }
 
 static uint64_t random64(void)
@@ -113,7 +115,6 @@ static void fragment_failed(struct session *s, struct spool_fragment *f, const s
                             const char *text)
 {
     f->tries++;
-    f->sent = false; /* refused: not in doubt */
     if (!f->complete || !session_policy_gives_up(p, f->tries))
         return;
     log_error("uploader.fragment.given_up",
@@ -129,6 +130,8 @@ static void on_error_ack(struct session *s, const struct ack *a, struct spool_fr
     char text[160];
     snprintf(text, sizeof text, "ERROR ack %d %s for fragment %" PRId64, a->error_id, a->error_code,
              a->timecode);
+    if (f && a->has_timecode && p->action == POLICY_FRAGMENT)
+        f->sent = false; /* itself refused: not in doubt. Anything else may have been archived */
     if (f)
         fragment_failed(s, f, p, text);
     fail(s, p, text);
@@ -194,7 +197,7 @@ static int on_body(void *arg, const void *data, size_t len)
     return 0;
 }
 
-static void on_header(void *arg, int status, const char *name, const char *value)
+static void note_header(void *arg, int status, const char *name, const char *value)
 {
     struct session *s = arg;
     s->status = status;
@@ -202,8 +205,13 @@ static void on_header(void *arg, int status, const char *name, const char *value
         snprintf(s->error_type, sizeof s->error_type, "%s", value);
     else if (strcasecmp(name, "Date") == 0)
         snprintf(s->date, sizeof s->date, "%s", value);
-    else if (!name[0] && status == 200)
-        say(s, "live", "");
+}
+
+static void on_header(void *arg, int status, const char *name, const char *value)
+{
+    note_header(arg, status, name, value);
+    if (!name[0] && status == 200)
+        say(arg, "live", "");
 }
 
 static void answered(struct session *s, int status)
@@ -216,6 +224,10 @@ static void answered(struct session *s, int status)
     snprintf(text, sizeof text, "PutMedia: status=%d %.100s %.160s", status, s->error_type,
              message ? message : "");
     json_decref(json);
+    if (status >= 400 && status < 500) /* refused as a whole: nothing of it is in doubt */
+        for (struct spool_fragment *f = spool_next(s->spool, NULL); f && s->frag;
+             f = f == s->frag ? NULL : spool_next(s->spool, f))
+            f->sent = false;
     fail(s, session_policy_answer(status, s->error_type), text);
 }
 
@@ -299,7 +311,7 @@ static int add_headers(struct session *s, const char *url, const struct spool_fr
     return api_sign(s->api, url, SIGV4_EMPTY_SHA256, h);
 }
 
-static void reset_request(struct session *s, struct spool_fragment *f)
+static void reset_request(struct session *s, const struct spool_fragment *f)
 {
     s->status = 0;
     s->error_type[0] = s->date[0] = '\0';
@@ -312,38 +324,93 @@ static void reset_request(struct session *s, struct spool_fragment *f)
     s->read_error = 0;
 }
 
-static void open_request(struct session *s, const char *base_url, struct spool_fragment *f)
+/* Returns 0 with the request under way, or fails the session. */
+static int request(struct session *s, const char *url, const struct spool_fragment *f,
+                   struct http_request *how)
 {
     static const struct policy none = {POLICY_RESEND, "credentials", "see the message"};
     struct api_headers h = {.n = 0};
-    char *url = api_url(base_url, "/putMedia");
     reset_request(s, f);
     int r = s->segment ? add_headers(s, url, f, &h) : -EIO;
     if (r == 0) {
-        struct http_request req = {.method = "POST",
-                                   .url = url,
-                                   .headers = (const char *const *)h.line,
-                                   .nheaders = h.n,
-                                   .ca_file = s->api->ca_file,
-                                   .close_after = true,
-                                   .on_upload = session_body_read,
-                                   .on_header = on_header,
-                                   .on_body = on_body,
-                                   .on_done = on_done,
-                                   .arg = s};
-        r = http_request(s->api->http, &req, &s->call);
+        how->method = "POST";
+        how->url = url;
+        how->headers = (const char *const *)h.line;
+        how->nheaders = h.n;
+        how->ca_file = s->api->ca_file;
+        how->close_after = true;
+        how->arg = s;
+        r = http_request(s->api->http, how, &s->call);
     }
     api_headers_fini(&h);
-    if (r == 0) {
-        s->state = SESSION_SEND;
-        s->stats.sessions++;
-        log_info("uploader.session.open", "stream=%s url=%s fragment=%" PRId64, s->stream->name,
-                 url, f->timecode_ms);
-    } else {
+    if (r < 0)
         fail(s, &none,
              r == -ENOENT || r == -EKEYEXPIRED ? credentials_error(s->api->credentials)
              : r == -EAGAIN                    ? "credentials are being fetched"
                                                : strerror(-r));
+    return r;
+}
+
+static void open_request(struct session *s, const char *base_url, struct spool_fragment *f)
+{
+    struct http_request how = {.on_upload = session_body_read,
+                               .on_header = on_header,
+                               .on_body = on_body,
+                               .on_done = on_done};
+    char *url = api_url(base_url, "/putMedia");
+    if (request(s, url, f, &how) == 0) {
+        s->state = SESSION_SEND;
+        s->stats.sessions++;
+        log_info("uploader.session.open", "stream=%s url=%s fragment=%" PRId64, s->stream->name,
+                 url, f->timecode_ms);
+    }
+    free(url);
+}
+
+/* What an earlier request had sent may still lie in sockets and proxies, though its process died,
+ * and be archived after the endpoint was asked what it has. The newest PutMedia of a stream ends
+ * the one before (or is refused while that lasts: then it is tried again), so an empty one comes
+ * first. */
+static ssize_t no_body(void *arg, void *dst, size_t cap)
+{
+    return 0;
+}
+
+static int ignore_body(void *arg, const void *data, size_t len)
+{
+    struct session *s = arg;
+    if (s->status != 200)
+        buf_append(&s->answer, data, len);
+    return 0;
+}
+
+static void on_fenced(void *arg, const struct http_response *res)
+{
+    struct session *s = arg;
+    s->call = NULL;
+    if (res->error) {
+        fail(s, session_policy_broken(res->error), res->error_text);
+    } else if (res->status != 200 &&
+               strcmp(session_policy_answer(res->status, s->error_type)->name, "argument")) {
+        answered(s, res->status); /* 'argument': it does not like empty bodies, and said so last */
+    } else {
+        close_request(s);
+        s->fenced = true;
+        s->cut_ns = clock_mono_ns();
+        start(s);
+    }
+}
+
+static void open_fence(struct session *s, const char *base_url, const struct spool_fragment *f)
+{
+    struct http_request how = {.on_upload = no_body,
+                               .on_header = note_header,
+                               .on_body = ignore_body,
+                               .on_done = on_fenced};
+    char *url = api_url(base_url, "/putMedia");
+    if (request(s, url, f, &how) == 0) {
+        s->state = SESSION_FENCE;
+        log_debug("uploader.session.fence", "stream=%s url=%s", s->stream->name, url);
     }
     free(url);
 }
@@ -424,6 +491,8 @@ static void resolved(struct session *s, const char *url)
         endpoint_retention_hours(s->endpoint) ? doubtful_range(s, f, &first_ms, &last_ms) : 0;
     if (!n) {
         open_request(s, url, f);
+    } else if (!s->fenced) {
+        open_fence(s, url, f);
     } else if (settle > 0) {
         s->state = SESSION_WAIT;
         set_timer(s, settle);
@@ -517,6 +586,8 @@ void session_tick(struct session *s)
     int64_t now = clock_mono_ns();
     if (s->state == SESSION_IDLE)
         start(s);
+    if (s->state == SESSION_FENCE && now - s->start_ns > (int64_t)s->conf->staleness_s * NS_PER_S)
+        fail(s, &stale, "PutMedia: no answer");
     if (s->state != SESSION_SEND)
         return;
     if (s->ending && now - s->ending_ns > ENDING_NS)
@@ -533,6 +604,7 @@ void session_drain(struct session *s)
 {
     s->draining = true;
     if (s->state != SESSION_SEND) {
+        close_request(s);
         archive_lookup_stop(s->lookup);
         evtimer_del(s->timer);
         s->state = SESSION_IDLE;

@@ -16,6 +16,7 @@
 enum session_state {
     SESSION_IDLE,    /* nothing to send */
     SESSION_RESOLVE, /* the endpoint is asked for */
+    SESSION_FENCE,   /* an empty PutMedia ends the one before, which may still be under way */
     SESSION_LOOKUP,  /* asks which doubtful fragments have arrived */
     SESSION_SEND,    /* a PutMedia request is open */
     SESSION_WAIT,    /* backoff */
@@ -45,6 +46,7 @@ struct session {
     struct event *pace;  /* a body that went too fast goes on */
     struct http_call *call;
     bool draining;
+    bool fenced;      /* nothing of an earlier request can arrive any more */
     bool in_upload;   /* curl asks for bytes: do not resume from in there */
     int64_t cut_ns;   /* when the last request ended without its last ack; what it sent may still
                          arrive */

@@ -91,8 +91,9 @@ class Pipeline:
             else:
                 self.conf[key] = value
         self.path = self.dir + "/pipeline.yaml"
-        with open(self.path, "w") as f:
+        with open(self.path + ".new", "w") as f:
             yaml.safe_dump(self.conf, f, sort_keys=False)
+        os.replace(self.path + ".new", self.path)
 
     def __enter__(self):
         return self
