@@ -30,7 +30,7 @@
 #define RETRY_FIRST_MS 50u /* a blip: tried again almost at once */
 #define RETRY_MIN_MS 250u
 #define RETRY_MAX_MS 4000u
-#define LASTED_NS (2 * NS_PER_S)    /* a connection that gave frames so long was a good one */
+#define LASTED_NS (2 * NS_PER_S)    /* after a shorter connection the next try is not at once */
 #define OTHER_TRIES 3u              /* with fewer tracks than before, until that is believed */
 #define SHORT_NS (5 * NS_PER_S / 2) /* so much less than a file says it holds is too little */
 #define SETTLING_AUDIO 64u          /* buffers of sound kept while video has no key frame yet */
@@ -723,8 +723,8 @@ static void pump(struct stream *s)
     }
     match_late(s, &st);
     empty = take_all(s, ITEMS_A_TURN);
-    if (s->taken && clock_mono_ns() - s->live_mono_ns > LASTED_NS)
-        s->failures = 0;
+    if (s->taken && s->failures)
+        s->failures = clock_mono_ns() - s->live_mono_ns < LASTED_NS;
     if (empty && st.failed)
         source_broke(s, &st);
     else if (empty && st.ended)
