@@ -304,6 +304,8 @@ enum ack_result ack_parser_next(struct ack_parser *p, const char **data, size_t 
         }
         if (p->len == ACK_MAX_BYTES)
             return malformed(p, "longer than 1024 bytes", c != '\n');
+        if (p->in_string && c == '\n') /* no JSON has that: the next line is read for itself */
+            return malformed(p, "a line ends in a string", false);
         p->text[p->len++] = c;
         nest(p, c);
         if (p->depth == 0)

@@ -105,6 +105,7 @@ static const char *const damaged[] = {
     "{\"EventType\":\"PERSISTED\",\"FragmentTimecode\":1,\"FragmentNumber\":\"0x1\"}",
     "{\"Acknowledgement\":3}",
     "garbage",
+    "{\"EventType\":\"PERS",
     "<html>502 Bad Gateway</html>",
 };
 
