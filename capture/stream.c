@@ -30,6 +30,7 @@
 #define RETRY_FIRST_MS 50u /* a blip: tried again almost at once */
 #define RETRY_MIN_MS 250u
 #define RETRY_MAX_MS 4000u
+#define REST_NS NS_PER_S            /* without a source for longer: what it gave is finished */
 #define LASTED_NS (2 * NS_PER_S)    /* after a shorter connection the next try is not at once */
 #define OTHER_TRIES 3u              /* with fewer tracks than before, until that is believed */
 #define SHORT_NS (5 * NS_PER_S / 2) /* so much less than a file says it holds is too little */
@@ -72,10 +73,11 @@ struct stream {
 
     unsigned failures, odd; /* tries in a row: failed, with fewer tracks than there should be */
     int64_t began_mono_ns, retry_mono_ns, note_mono_ns, ready_mono_ns, live_mono_ns;
+    int64_t lost_mono_ns;
     int64_t video_mono_ns; /* last picture of this connection */
     uint64_t taken;        /* frames in this connection */
     uint64_t frames_in, frames_out, video_frames, bytes_out, reconnects;
-    bool ever_connected, lost;
+    bool ever_connected, lost, rested;
     int64_t first_ns, last_ns; /* times of the source seen in this connection, of all its tracks */
     bool seen_any, said_short;
     char last_note[NOTE_MAX];        /* the same trouble is logged once */
@@ -622,6 +624,8 @@ static void lost_connection(struct stream *s, const char *cause, const char *wha
     anchor_connect(&s->anchor, false);
     s->pace_set = false;
     s->reconnects += s->phase == RUNNING;
+    if (!s->lost)
+        s->lost_mono_ns = clock_mono_ns();
     s->lost = true;
     s->phase = WAITING;
     s->retry_mono_ns = clock_mono_ns() + wait;
@@ -697,7 +701,7 @@ static void went_live(struct stream *s, const struct pull_state *st)
     s->odd = 0;
     if (s->lost)
         log_info("capture.source.back", "stream=%s source=%s", s->conf->name, s->ops->name);
-    s->lost = false;
+    s->lost = s->rested = false;
     s->ever_connected = true;
     say(s, "live", st->refused);
 }
@@ -847,9 +851,22 @@ static void check_silence(struct stream *s, int64_t now)
     lost_connection(s, cause, s->ops->advice);
 }
 
+/* A camera that is gone may never come back: what it gave last is not to wait for what it gives
+ * next. The stages below put out and finish what they hold, up to the archive; frames that come
+ * later go on in the same session. */
+static void rest(struct stream *s)
+{
+    s->rested = true;
+    s->fragmenter.cut = true;
+    outlet_end(s->capture->outlet, s->out, clock_mono_ns());
+}
+
 void stream_tick(struct stream *s)
 {
     int64_t now = clock_mono_ns();
+
+    if (s->out && s->lost && !s->rested && now - s->lost_mono_ns > REST_NS)
+        rest(s);
 
     if (s->phase == WAITING && now >= s->retry_mono_ns)
         connect_now(s);

@@ -11,6 +11,7 @@
 
 struct fragmenter { /* one per stream; zero it to start anew (new epoch, new encoder session) */
     int64_t start_ns;
+    bool cut; /* set it: the fragment is over, the next key frame starts one */
 };
 
 /* Sets item->fragment_ns and previous_fragment_ns of a coded frame, frames of a track given in

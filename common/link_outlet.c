@@ -818,7 +818,7 @@ int outlet_put(struct outlet *o, struct outlet_stream *s, struct link_item *item
         if (s->live)
             make_room(s, t);
     }
-    s->ended = false;
+    s->ended = s->ended_sent = false;
     if (!item->gap && item->format != t->format) {
         link_format_unref(&t->format);
         t->format = link_format_ref(item->format);

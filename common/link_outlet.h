@@ -76,8 +76,8 @@ struct outlet_stream *outlet_stream_find(struct outlet *o, const char *name);
  * goes in with gap = true, last - seq + 1 numbers. Relay: seq must be the next number of the track
  * (-EPROTO otherwise, the item is released). */
 int outlet_put(struct outlet *o, struct outlet_stream *s, struct link_item *item, int64_t now_ns);
-/* No more items: Close(ended) follows the last one, in every session until the stream is removed or
- * goes on. */
+/* No more items for now: Close(ended) follows the last one, in every session until the stream is
+ * removed or goes on. */
 void outlet_end(struct outlet *o, struct outlet_stream *s, int64_t now_ns);
 /* Source, not live: false while the window is full for this track. */
 bool outlet_room(const struct outlet_stream *s, unsigned track);

@@ -95,6 +95,7 @@ static void maybe_ended(struct encoder_stream *s)
             return;
     }
     s->ending = false;
+    s->fragmenter.cut = true;
     s->ops->ended(s->arg, s);
 }
 
@@ -216,12 +217,14 @@ void encoder_stream_item(struct encoder_stream *s, struct link_item *item, int64
     side = &s->sides[item->track - 1];
     if (!item->gap) {
         s->stats.frames_in++;
+        s->ending = false;
         if (raw(item->format->codec)) {
             side->video = item->format->codec == LINK_CODEC_RAW_VIDEO;
             raw_begin(side);
         }
     }
     if (side->raw) {
+        side->ended = false;
         raw_track_take(side->raw, item, now_ns);
         return;
     }

@@ -464,6 +464,7 @@ void raw_track_take(struct raw_track *t, struct link_item *item, int64_t now_ns)
         fail(t, "more frames came than credit allows", now_ns);
         return;
     }
+    t->ended = t->ended && item->gap;
     s->state = SLOT_DONE;
     if (!item->gap && raw(item->format->codec)) {
         why = codec_gst_accepts(item->format, item->payload ? item->payload->len : 0);
@@ -483,6 +484,7 @@ void raw_track_take(struct raw_track *t, struct link_item *item, int64_t now_ns)
 void raw_track_end(struct raw_track *t, int64_t now_ns)
 {
     t->ended = true;
+    t->ended_said = false;
     put_done(t);
     pump(t, now_ns);
 }

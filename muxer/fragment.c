@@ -56,7 +56,7 @@ static struct fragment_place begin(const struct fragment *f, const struct link_i
 {
     int64_t tick = fragment_tick(&f->conf, item->pts_ns);
     int64_t previous = f->open ? f->start_ns : item->previous_fragment_ns;
-    if (f->open && (tick <= f->latest_tick || tick <= fragment_tick(&f->conf, f->start_ns)))
+    if (tick <= f->latest_tick || (f->open && tick <= fragment_tick(&f->conf, f->start_ns)))
         return gap(LINK_GAP_TIMESTAMP);
     return (struct fragment_place){.what = FRAGMENT_START,
                                    .start_ns = item->pts_ns,
@@ -148,6 +148,11 @@ void fragment_commit(struct fragment *f, const struct fragment_place *place, uin
     if (place->tick > f->latest_tick)
         f->latest_tick = place->tick;
     f->bytes += bytes;
+}
+
+void fragment_end(struct fragment *f)
+{
+    f->fresh = f->open = false;
 }
 
 void fragment_skip(struct fragment *f, enum link_gap_reason reason)

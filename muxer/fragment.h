@@ -74,6 +74,8 @@ struct fragment_place fragment_alone(struct fragment *f, const struct link_item 
 struct fragment_place fragment_early(struct fragment *f, const struct link_item *item,
                                      const struct link_item *start);
 void fragment_commit(struct fragment *f, const struct fragment_place *place, uint64_t bytes);
+/* The log closes the open fragment: whatever comes next starts one. */
+void fragment_end(struct fragment *f);
 /* The frame that was to be put could not be: what follows in its fragment depends on it. */
 void fragment_skip(struct fragment *f, enum link_gap_reason reason);
 

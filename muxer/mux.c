@@ -512,9 +512,12 @@ static struct fragment_place place_beside(struct mux *m, const struct link_item 
     /* Most files begin with a little sound. The same when encoder and muxer restarted both, and
      * nobody knows any more which fragment the log has open: the sound begins the next one. Should
      * that reach back into the one before, the uploader parts them by a new session. */
-    if (!m->fragment.open && !silent && fragment_is_start(&m->fragment, head))
-        return fragment_early(&m->fragment, item, head);
-    p = fragment_beside(&m->fragment, item);
+    if (!m->fragment.open && !silent && fragment_is_start(&m->fragment, head)) {
+        p = fragment_early(&m->fragment, item, head);
+        silent = true; /* for longer than that, as yet */
+    } else {
+        p = fragment_beside(&m->fragment, item);
+    }
     /* Video has fallen silent and its last fragment is full, or there is none: go on without it. */
     if (silent && p.what == FRAGMENT_GAP && p.reason != LINK_GAP_TIMESTAMP) {
         *alone = true;
@@ -587,5 +590,10 @@ int mux_tick(struct mux *m, int64_t now_ns)
 
 int mux_flush(struct mux *m, int64_t now_ns)
 {
-    return run(m, now_ns, true);
+    int r = run(m, now_ns, true);
+    if (m->in_session) {
+        fragment_end(&m->fragment);
+        m->alone = false;
+    }
+    return r;
 }

@@ -55,7 +55,8 @@ void mux_drop(struct mux *m);
 int mux_item(struct mux *m, struct link_item *item, int64_t now_ns);
 /* Puts what has waited long enough. */
 int mux_tick(struct mux *m, int64_t now_ns);
-/* Puts everything that is held: the source ended. */
+/* Puts everything that is held: the source ended, or rests. A fragment starts with the next frame.
+ */
 int mux_flush(struct mux *m, int64_t now_ns);
 const struct mux_stats *mux_stats(const struct mux *m);
 

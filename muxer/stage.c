@@ -170,6 +170,7 @@ static void on_item(void *arg, struct relay_stream *rs, void *user, struct link_
     struct stream *s = user;
     (void)arg;
     (void)rs;
+    s->ended = false;
     check(s, mux_item(s->mux, item, patience(s)));
 }
 

@@ -129,6 +129,10 @@ class Tap:
                     tracks[track - 1] = [items[k] or Item(k[0], k[1], None, None) for k in sorted(items)]
             return Captured(tracks, True)
 
+    def given(self, stream):
+        """How many numbers capture gave away, as frames or as gaps."""
+        return sum(len(t) for t in self.of(stream).tracks.values())
+
     def close(self):
         self.listener.close()
 

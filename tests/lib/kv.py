@@ -103,6 +103,8 @@ class Pipeline:
         self.stop()
         if kind or failures:
             self.show_logs()
+            if "KVPIPE_KEEP" in os.environ:  # a folder: what a failed test leaves goes there
+                print("kept: %s" % shutil.move(self.dir, os.environ["KVPIPE_KEEP"]))
         if not self.keep:
             shutil.rmtree(self.dir, ignore_errors=True)
 

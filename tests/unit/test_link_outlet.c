@@ -1012,6 +1012,8 @@ START_TEST(ended_follows_the_last_item_in_every_session)
     put_n('r', 1, 1); /* it goes on after all */
     ck_assert(!outlet_stream_done(cam));
     said("1 Frame 1.2 t1#2");
+    tick(250);
+    said("1 Heartbeat [cam 1.2 3+0]"); /* and the end is not said again */
 }
 END_TEST
 

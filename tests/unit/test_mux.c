@@ -466,15 +466,31 @@ START_TEST(audio_before_the_first_key_frame_begins_the_first_fragment)
 }
 END_TEST
 
-START_TEST(audio_long_before_the_first_key_frame_is_a_gap)
+START_TEST(after_a_rest_sound_begins_the_next_fragment)
+{
+    harness_begin(3);
+    both(0, -1, 1000);
+    flush();
+    audio(5000);
+    both(5020, 0, 1000);
+    flush();
+    ck_assert_uint_eq(mux_stats(h.mux)->dropped, 0);
+    ck_fragment(VIDEO, 960, 0);
+    ck_fragment(AUDIO, 5000, 5000);
+    ck_fragment(VIDEO, 5020, 5000);
+}
+END_TEST
+
+START_TEST(audio_long_before_the_first_key_frame_goes_alone)
 {
     harness_begin(3);
     for (int64_t t = -2000; t < 0; t += 20)
         audio(t);
     both(0, -1, 1000);
     flush();
-    ck_assert_uint_eq(gaps(LINK_GAP_NO_KEY_FRAME), 51);
-    ck_fragment(VIDEO, 0, -980);
+    ck_assert_uint_eq(mux_stats(h.mux)->dropped, 0);
+    ck_fragment(AUDIO, -2000, -2000);
+    ck_fragment(VIDEO, 0, 0);
 }
 END_TEST
 
@@ -619,7 +635,8 @@ int main(void)
     tcase_add_test(tc, track_with_a_hole_is_not_declared);
     tcase_add_test(tc, every_declared_track_is_in_every_fragment);
     tcase_add_test(tc, audio_before_the_first_key_frame_begins_the_first_fragment);
-    tcase_add_test(tc, audio_long_before_the_first_key_frame_is_a_gap);
+    tcase_add_test(tc, after_a_rest_sound_begins_the_next_fragment);
+    tcase_add_test(tc, audio_long_before_the_first_key_frame_goes_alone);
     tcase_add_test(tc, audio_goes_on_alone_when_video_is_silent_past_the_limit);
     tcase_add_test(tc, video_comes_back_with_a_key_frame_in_a_segment_of_both);
     tcase_add_test(tc, audio_only_stream_goes_by_upstream_marks);

@@ -455,6 +455,21 @@ START_TEST(end_comes_after_everything_was_put)
 }
 END_TEST
 
+START_TEST(it_goes_on_after_an_end)
+{
+    frame(small, 0);
+    raw_track_end(track, clock_mono_ns());
+    GIVE(0, key_au);
+    fake.events->drained(fake.arg);
+    frame(small, 1);
+    GIVE(0, key_au);
+    ck_assert_uint_eq(nout, 2);
+    ck_assert(!out[1].gap);
+    raw_track_end(track, clock_mono_ns());
+    ck_assert_uint_eq(nended, 2);
+}
+END_TEST
+
 START_TEST(end_of_an_empty_track_comes_at_once)
 {
     raw_track_end(track, clock_mono_ns());
@@ -516,6 +531,7 @@ int main(void)
     tcase_add_test(t, without_an_encoder_frames_wait_and_the_note_says_why);
     tcase_add_test(t, frames_wait_while_the_choice_is_pending);
     tcase_add_test(t, end_comes_after_everything_was_put);
+    tcase_add_test(t, it_goes_on_after_an_end);
     tcase_add_test(t, end_of_an_empty_track_comes_at_once);
     tcase_add_test(t, coded_frame_in_between_keeps_its_place);
     tcase_add_test(t, flood_beyond_any_credit_is_bounded);
