@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/dirs.h"
 #include "common/mem.h"
 
 /* Stream names are letters, digits, '_', '.', '-' by the config's check; '/' would leave the
@@ -24,26 +25,6 @@ static char *path_of(const char *dir, const char *stream, const char *suffix)
         if (*p == '/')
             *p = '_';
     return path;
-}
-
-static int make_dirs(const char *dir)
-{
-    char *path = xstrdup(dir);
-    int rc = 0;
-
-    for (char *p = path + 1; !rc; p++) {
-        char c = *p;
-        if (c && c != '/')
-            continue;
-        *p = '\0';
-        if (mkdir(path, 0777) < 0 && errno != EEXIST)
-            rc = -errno;
-        *p = c;
-        if (!c)
-            break;
-    }
-    free(path);
-    return rc;
 }
 
 static int read_stored(const char *path, uint64_t *stored)
@@ -116,7 +97,7 @@ int epoch_next(const char *dir, const char *stream, int64_t wall_ms, uint64_t *e
 {
     char *path = path_of(dir, stream, "");
     uint64_t stored, next = wall_ms > 0 ? (uint64_t)wall_ms : 1;
-    int rc = make_dirs(dir);
+    int rc = dirs_make(dir, 0777);
 
     if (!rc)
         rc = read_stored(path, &stored);

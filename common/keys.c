@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/dirs.h"
 #include "common/mem.h"
 
 #define ACCESS_CHARS 20
@@ -65,9 +66,7 @@ static int make_parent(const char *path)
     if (!slash || slash == path)
         return 0;
     char *dir = xasprintf("%.*s", (int)(slash - path), path);
-    int r = mkdir(dir, 0755) < 0 && errno != EEXIST ? -errno : 0;
-    if (r == -ENOENT && (r = make_parent(dir)) == 0)
-        r = mkdir(dir, 0755) < 0 && errno != EEXIST ? -errno : 0;
+    int r = dirs_make(dir, 0755);
     free(dir);
     return r;
 }

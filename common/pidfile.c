@@ -15,31 +15,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/dirs.h"
 #include "common/mem.h"
-
-static int make_dirs(const char *path)
-{
-    char *copy = xstrdup(path);
-    int r = 0;
-    for (char *p = copy + 1; r == 0; p++) {
-        char c = *p;
-        if (c && c != '/')
-            continue;
-        *p = '\0';
-        if (mkdir(copy, 0755) < 0 && errno != EEXIST)
-            r = -errno;
-        *p = c;
-        if (!c)
-            break;
-    }
-    free(copy);
-    return r;
-}
 
 int pidfile_dirs(const char *run)
 {
     char *pids = xasprintf("%s/pids", run);
-    int r = make_dirs(pids);
+    int r = dirs_make(pids, 0755);
     free(pids);
     return r;
 }

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/dirs.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "server/archive_internal.h"
@@ -173,25 +174,6 @@ int archive_recover(struct archive *a)
     return r;
 }
 
-static int make_dirs(const char *dir)
-{
-    char *path = xstrdup(dir);
-    int r = 0;
-    for (char *p = path + 1; r == 0; p++) {
-        if (*p && *p != '/')
-            continue;
-        char c = *p;
-        *p = 0;
-        if (mkdir(path, 0750) < 0 && errno != EEXIST)
-            r = -errno;
-        *p = c;
-        if (!c)
-            break;
-    }
-    free(path);
-    return r;
-}
-
 static int lock_dir(struct archive *a)
 {
     char *path = xasprintf("%s/lock", a->dir);
@@ -216,7 +198,7 @@ int archive_open(const char *dir, struct archive **out)
     TAILQ_INIT(&a->dirty);
     STAILQ_INIT(&a->swept);
     char *path = xasprintf("%s/" ARCHIVE_INDEX, dir);
-    int r = make_dirs(dir);
+    int r = dirs_make(dir, 0750);
     if (r == 0)
         r = lock_dir(a);
     if (r == 0 && sqlite3_open(path, &a->db) != SQLITE_OK)

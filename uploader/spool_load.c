@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/dirs.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "uploader/spool_private.h"
@@ -317,27 +318,9 @@ static int load_names(struct spool *s)
     return 0;
 }
 
-static int make_dirs(const char *path)
-{
-    char *copy = xstrdup(path);
-    int r = 0;
-    for (char *p = copy + 1; r == 0 && *p; p++) {
-        if (*p != '/')
-            continue;
-        *p = '\0';
-        if (mkdir(copy, 0750) < 0 && errno != EEXIST)
-            r = -errno;
-        *p = '/';
-    }
-    if (r == 0 && mkdir(copy, 0750) < 0 && errno != EEXIST)
-        r = -errno;
-    free(copy);
-    return r;
-}
-
 static int open_dir(struct spool *s, const char *path)
 {
-    int r = make_dirs(path);
+    int r = dirs_make(path, 0750);
     if (r < 0)
         return r;
     s->dirfd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
