@@ -74,7 +74,8 @@ static const char *const presets[] = {"ultrafast", "superfast", "veryfast", "fas
                                       "medium",    "slow",      "slower",   "veryslow", NULL};
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 
-/* clang-format off: a table reads best with one key a line */
+/* A table reads best with one key a line. */
+/* clang-format off */
 static const struct conf_option source_options[] = {
     ENUM(conf_source, type, CONF_SOURCE_NONE, CONF_SOURCE_TEST, source_types),
     STRING(conf_source, path, NULL),
@@ -94,6 +95,12 @@ static const struct conf_option source_options[] = {
     U32(conf_source, timeout_s, 5, 1, 3600),
     END,
 };
+static const struct conf_option adapt_options[] = {
+    U32(conf_adapt, min_bitrate_kbps, 0, 50, 200000),
+    U32(conf_adapt, backlog_s, 10, 1, 3600),
+    U32(conf_adapt, restore_s, 30, 1, 3600),
+    END,
+};
 static const struct conf_option video_options[] = {
     WORD(conf_video, encoder, "auto", encoders),
     U32(conf_video, bitrate_kbps, 2000, 50, 200000),
@@ -101,6 +108,7 @@ static const struct conf_option video_options[] = {
     WORD(conf_video, profile, "main", profiles),
     WORD(conf_video, preset, "veryfast", presets),
     U32(conf_video, bframes, 0, 0, 16),
+    MAP(conf_video, adapt, adapt_options),
     END,
 };
 static const struct conf_option audio_options[] = {
@@ -168,6 +176,7 @@ static const struct conf_option endpoint_options[] = {
     BOOL(conf_endpoint, create, true),
     U32(conf_endpoint, retention_hours, 24, 0, 87600),
     U32(conf_endpoint, staleness_s, 60, 1, 3600),
+    U32(conf_endpoint, max_latency_s, 60, 0, 86400),
     U32(conf_endpoint, rotation_s, 2400, 5, 2690),
     MAP(conf_endpoint, credentials, credentials_options),
     END,

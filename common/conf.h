@@ -56,6 +56,12 @@ struct conf_source {
     unsigned line_number;         /* of path or source in the file, for messages; 0 = unknown */
 };
 
+struct conf_adapt {            /* the bitrate follows what the uplink carries */
+    uint32_t min_bitrate_kbps; /* 0 (default): it does not */
+    uint32_t backlog_s;        /* lowered while more than this waits and grows (default 10) */
+    uint32_t restore_s;        /* a step up after so long without backlog (default 30) */
+};
+
 struct conf_video {
     char *encoder;         /* auto, nvenc, vaapi, v4l2, qsv, x264, openh264 */
     uint32_t bitrate_kbps; /* default 2000 */
@@ -63,6 +69,7 @@ struct conf_video {
     char *profile;         /* baseline, main, high (default main) */
     char *preset;          /* x264's name: ultrafast … medium (default veryfast) */
     uint32_t bframes; /* default 0; others are refused for now by the check, see the man page */
+    struct conf_adapt adapt;
 };
 
 struct conf_audio {
@@ -129,6 +136,7 @@ struct conf_endpoint {
     uint32_t retention_hours; /* for created streams, default 24 */
     bool own;                 /* not a key: url is our own server's */
     uint32_t staleness_s;     /* no ack for so long while sending = new session (default 60) */
+    uint32_t max_latency_s; /* more media than this wait = latency pressure (default 60; 0 never) */
     uint32_t rotation_s; /* new session after so long (default 2400; the service closes at 2700) */
     struct conf_credentials credentials;
 };

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/fragmenter.h"
 #include "common/log.h"
 #include "common/mem.h"
 
@@ -298,6 +299,30 @@ static void check_tag(struct conf_yaml *y, const struct conf_stream *s, int i, u
     free(key);
 }
 
+/* One fragment is always there unfinished and another may wait for its ack, so less than three of
+ * them say nothing. */
+static void check_adapt(struct conf_yaml *y, const struct conf_stream *s, int i)
+{
+    const struct conf_adapt *a = &s->video.adapt;
+    uint32_t fragment_ms = fragmenter_longest_ms(&s->fragment, s->video.keyframe_ms);
+
+    if (!a->min_bitrate_kbps) {
+        if (has(y, i, "video.adapt.backlog_s") || has(y, i, "video.adapt.restore_s"))
+            FAULT(y, i, "video.adapt",
+                  "video.adapt has no min_bitrate_kbps; expected the lowest bitrate to go to");
+        return;
+    }
+    if (a->min_bitrate_kbps > s->video.bitrate_kbps)
+        FAULT(y, i, "video.adapt.min_bitrate_kbps",
+              "video.adapt.min_bitrate_kbps is %u; expected at most video.bitrate_kbps (%u)",
+              a->min_bitrate_kbps, s->video.bitrate_kbps);
+    if (a->backlog_s * 1000 < 3 * fragment_ms)
+        FAULT(y, i, "video.adapt.backlog_s",
+              "video.adapt.backlog_s is %u; expected at least three fragments (%u): that much "
+              "waits at any time",
+              a->backlog_s, (3 * fragment_ms + 999) / 1000);
+}
+
 static void check_stream(struct conf_yaml *y, const struct conf *c, int i)
 {
     const struct conf_stream *s = &c->streams[i];
@@ -308,6 +333,7 @@ static void check_stream(struct conf_yaml *y, const struct conf *c, int i)
               "video.bframes is %u; expected 0: reordered frames cannot yet be numbered, acked and "
               "resumed one by one",
               s->video.bframes);
+    check_adapt(y, s, i);
     if (s->fragment.by == CONF_FRAGMENT_DURATION &&
         s->fragment.duration_ms + s->video.keyframe_ms > FRAGMENT_MAX_MS)
         FAULT(

@@ -25,3 +25,12 @@ void fragmenter_mark(struct fragmenter *f, const struct conf_fragment *conf, boo
     }
     item->fragment_ns = f->start_ns;
 }
+
+uint32_t fragmenter_longest_ms(const struct conf_fragment *conf, uint32_t keyframe_ms)
+{
+    uint32_t least = (uint32_t)(SHORTEST_NS / NS_PER_MS);
+
+    if (conf->by == CONF_FRAGMENT_DURATION)
+        return conf->duration_ms + keyframe_ms;
+    return keyframe_ms < least ? 2 * least : keyframe_ms;
+}

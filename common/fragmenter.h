@@ -21,5 +21,7 @@ struct fragmenter { /* one per stream; zero it to start anew (new epoch, new enc
  * starts one every conf->duration_ms. */
 void fragmenter_mark(struct fragmenter *f, const struct conf_fragment *conf, bool has_video,
                      struct link_item *item);
+/* The longest fragment of video with a key frame every keyframe_ms. */
+uint32_t fragmenter_longest_ms(const struct conf_fragment *conf, uint32_t keyframe_ms);
 
 #endif

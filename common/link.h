@@ -109,6 +109,8 @@ struct link_positions {
     uint8_t tracks; /* bit (track - 1) set: the entry counts */
     uint64_t next[LINK_TRACKS_MAX];
     uint64_t credit[LINK_TRACKS_MAX];
+    /* Ack only: media that were taken and wait for the uplink; 0: none, or not told */
+    uint64_t backlog_ms, backlog_bytes;
 };
 
 struct link_track {

@@ -241,6 +241,8 @@ void inlet_ack(struct inlet *in, struct inlet_session *s, const struct link_posi
             s->acked.next[i] = at->next[i];
         s->acked.credit[i] = at->credit[i];
     }
+    s->acked.backlog_ms = at->backlog_ms;
+    s->acked.backlog_bytes = at->backlog_bytes;
     s->ack_waits = true;
 }
 

@@ -47,6 +47,7 @@ struct outlet_stream {
     bool live, ended, ended_sent, blocked;
     int64_t moved_ns, fenced_ns;
     unsigned strikes;
+    uint64_t backlog_ms, backlog_bytes; /* as the owner told last */
     struct outlet_stats stats;
     void *user;
 };
@@ -406,7 +407,10 @@ static void on_ack(struct outlet *o, struct outlet_stream *s, const struct link_
                      s->name);
         return;
     }
-    if (!acked(s, at))
+    bool told = at->backlog_ms != s->backlog_ms || at->backlog_bytes != s->backlog_bytes;
+    s->backlog_ms = at->backlog_ms;
+    s->backlog_bytes = at->backlog_bytes;
+    if (!acked(s, at) && !told)
         return;
     if (o->ops.acked)
         o->ops.acked(o->arg, s, at);
@@ -502,7 +506,10 @@ static void check_positions(struct outlet *o, struct link_peer *p, const struct 
                      s->name, p->instance);
             open_on(s, p, now);
         } else if (mine && s->state == OPEN && covers(s, &mine->acked)) {
-            on_ack(o, s, &mine->acked, now);
+            struct link_positions at = mine->acked; /* which tells no backlog */
+            at.backlog_ms = s->backlog_ms;
+            at.backlog_bytes = s->backlog_bytes;
+            on_ack(o, s, &at, now);
         }
     }
 }
@@ -879,6 +886,9 @@ bool outlet_stream_done(const struct outlet_stream *s)
 struct outlet_stats outlet_stream_stats(const struct outlet_stream *s)
 {
     struct outlet_stats stats = s->stats;
+    stats.open = s->state == OPEN;
+    stats.backlog_ms = s->backlog_ms;
+    stats.backlog_bytes = s->backlog_bytes;
     for (unsigned i = 0; i < LINK_TRACKS_MAX; i++) {
         stats.held_items += s->tracks[i].window.len;
         stats.held_bytes += s->tracks[i].window.bytes;

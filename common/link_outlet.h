@@ -25,7 +25,7 @@ struct outlet_ops {
     void *send_arg;
     /* Resume came (exact vector). Called before held items are sent again. May be NULL. */
     void (*resumed)(void *arg, struct outlet_stream *s, const struct link_positions *at);
-    /* Ack moved the position or the credit. May be NULL. */
+    /* Ack moved the position, the credit or the backlog. May be NULL. */
     void (*acked)(void *arg, struct outlet_stream *s, const struct link_positions *at);
     /* Relay: the log wants a number that was acked before and is gone (it lost data): ask upstream
      * to begin again. May be NULL. */
@@ -90,6 +90,8 @@ bool outlet_stream_is_open(const struct outlet_stream *s);
 bool outlet_stream_done(const struct outlet_stream *s); /* ended, and everything acked */
 struct outlet_stats {
     uint64_t held_items, held_bytes, sent_frames, sent_bytes, gap_frames;
+    bool open;                          /* a session is */
+    uint64_t backlog_ms, backlog_bytes; /* in the uploader's spool, as the newest Ack tells */
 };
 struct outlet_stats outlet_stream_stats(const struct outlet_stream *s);
 void *outlet_stream_user(const struct outlet_stream *s);

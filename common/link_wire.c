@@ -159,6 +159,8 @@ static struct blob *encode_positions(const struct link_msg *msg, Kvpipe__Link__E
         ack.vector = &vector;
         ack.n_positions = at.n;
         ack.positions = at.ptr;
+        ack.backlog_ms = msg->positions.backlog_ms;
+        ack.backlog_bytes = msg->positions.backlog_bytes;
         env->body_case = KVPIPE__LINK__ENVELOPE__BODY_ACK;
         env->ack = &ack;
     }
@@ -434,6 +436,16 @@ static const char *decode_positions(const char *stream, const Kvpipe__Link__Vect
     return why;
 }
 
+static const char *decode_ack(const Kvpipe__Link__Ack *in, struct link_msg *msg)
+{
+    const char *why = decode_positions(in->stream, in->vector, in->positions, in->n_positions, msg);
+    if (!why && (in->backlog_ms > INT64_MAX || in->backlog_bytes > INT64_MAX))
+        why = "backlog out of range";
+    msg->positions.backlog_ms = in->backlog_ms;
+    msg->positions.backlog_bytes = in->backlog_bytes;
+    return why;
+}
+
 static const char *decode_heartbeat(const Kvpipe__Link__Heartbeat *in, struct link_msg *msg)
 {
     const char *why = NULL;
@@ -494,8 +506,7 @@ static const char *decode_body(const Kvpipe__Link__Envelope *env, struct blob *p
         return decode_gap(env->gap, msg);
     case KVPIPE__LINK__ENVELOPE__BODY_ACK:
         msg->type = LINK_ACK;
-        return decode_positions(env->ack->stream, env->ack->vector, env->ack->positions,
-                                env->ack->n_positions, msg);
+        return decode_ack(env->ack, msg);
     case KVPIPE__LINK__ENVELOPE__BODY_HEARTBEAT:
         msg->type = LINK_HEARTBEAT;
         return decode_heartbeat(env->heartbeat, msg);

@@ -3,6 +3,7 @@
  * Leaves it to probe.c to find out which one works. */
 #include "encoder/candidate.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -117,14 +118,25 @@ static void set_openh264(GstElement *e, const struct conf_video *conf, const str
 }
 
 static const struct candidate candidates[] = {
-    {"nvenc", "nvh264enc", "{ NV12, I420 }", true, set_nvenc},
-    {"vaapi", "vah264enc", "{ NV12 }", true, set_va},
-    {"vaapi", "vaapih264enc", "{ NV12, I420 }", true, set_vaapi},
-    {"v4l2", "v4l2h264enc", "{ NV12, I420 }", true, set_v4l2},
-    {"qsv", "qsvh264enc", "{ NV12 }", true, set_qsv},
-    {"x264", "x264enc", "{ I420, NV12 }", false, set_x264},
-    {"openh264", "openh264enc", "{ I420 }", false, set_openh264},
+    {"nvenc", "nvh264enc", "{ NV12, I420 }", true, 1000, set_nvenc},
+    {"vaapi", "vah264enc", "{ NV12 }", true, 1000, set_va},
+    {"vaapi", "vaapih264enc", "{ NV12, I420 }", true, 1000, set_vaapi},
+    {"v4l2", "v4l2h264enc", "{ NV12, I420 }", true, 0, set_v4l2},
+    {"qsv", "qsvh264enc", "{ NV12 }", true, 1000, set_qsv},
+    {"x264", "x264enc", "{ I420, NV12 }", false, 1000, set_x264},
+    {"openh264", "openh264enc", "{ I420 }", false, 1, set_openh264},
 };
+
+int candidate_set_bitrate(const struct candidate *c, GstElement *e, uint32_t kbps)
+{
+    GParamSpec *p =
+        c->bitrate_unit ? g_object_class_find_property(G_OBJECT_GET_CLASS(e), "bitrate") : NULL;
+
+    if (!p || !(p->flags & GST_PARAM_MUTABLE_PLAYING))
+        return -ENOTSUP;
+    set(e, "bitrate", "%llu", (unsigned long long)kbps * 1000 / c->bitrate_unit);
+    return 0;
+}
 
 const struct candidate *candidate_get(const char *name, unsigned i)
 {

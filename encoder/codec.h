@@ -45,6 +45,9 @@ struct codec_ops {
      * token, or -EPIPE when it is broken (failed() follows). */
     int (*push)(struct codec *c, struct blob *payload, int64_t pts_ns, int64_t duration_ns,
                 bool force_key, uint64_t *token);
+    /* Video: what comes out from soon on has this bitrate. Returns 0, or -ENOTSUP when this encoder
+     * takes one only at its start. */
+    int (*set_bitrate)(struct codec *c, uint32_t kbps);
     void (*drain)(struct codec *c);
     /* Throws it away at once; threads end in the background. */
     void (*destroy)(struct codec **c);

@@ -56,6 +56,8 @@ struct codec {
     struct event *event;
     struct shared *shared;
     GstElement *pipeline, *src, *sink;
+    GstElement *encoder; /* video; owned by the pipeline */
+    const struct candidate *candidate;
     bool video, draining, drained, failed;
     bool dispatching, destroyed;
     uint64_t next_token;
@@ -262,6 +264,8 @@ static int chain_video(struct codec *c, const struct codec_conf *conf, GstElemen
         rc = chain(&last, encoder = add(c, cand->element, "encoder", why));
     if (rc == 0)
         cand->set(encoder, conf->video, in);
+    c->encoder = encoder;
+    c->candidate = cand;
     snprintf(caps, sizeof caps, "video/x-h264,profile=(string)%s",
              candidate_profiles(cand, conf->video->profile));
     if (rc == 0 && cand->parse)
@@ -727,6 +731,11 @@ static int gst_push(struct codec *c, struct blob *payload, int64_t pts_ns, int64
     return 0;
 }
 
+static int gst_set_bitrate(struct codec *c, uint32_t kbps)
+{
+    return c->video ? candidate_set_bitrate(c->candidate, c->encoder, kbps) : -ENOTSUP;
+}
+
 static void gst_drain(struct codec *c)
 {
     if (c->draining)
@@ -742,6 +751,7 @@ const struct codec_ops codec_gst = {
     .create = gst_create,
     .ready = gst_ready,
     .push = gst_push,
+    .set_bitrate = gst_set_bitrate,
     .drain = gst_drain,
     .destroy = gst_destroy,
 };

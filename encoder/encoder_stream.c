@@ -12,6 +12,7 @@
 #include "common/fragmenter.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "encoder/adapt.h"
 #include "encoder/raw_track.h"
 
 #define IDLE_NS (10 * NS_PER_S)
@@ -34,6 +35,8 @@ struct encoder_stream {
     struct side sides[LINK_TRACKS_MAX];
     struct fragmenter fragmenter;
     bool session, broken, ending, has_video;
+    struct adapt adapt;
+    bool fixed_said; /* that the encoder keeps its bitrate */
     int64_t idle_ns;
     struct encoder_stream_stats stats;
     char said[600];
@@ -163,8 +166,10 @@ static void raw_begin(struct side *side)
     struct raw_track_conf conf = {
         .base = s->base, .stream = s->name, .conf = s->conf, .codec = s->codec};
 
-    if (!side->raw)
-        side->raw = raw_track_create(&conf, &track_ops, side);
+    if (side->raw)
+        return;
+    side->raw = raw_track_create(&conf, &track_ops, side);
+    raw_track_set_bitrate(side->raw, s->adapt.kbps);
 }
 
 static void raw_end(struct side *side)
@@ -278,9 +283,44 @@ void encoder_stream_tick(struct encoder_stream *s, int64_t now_ns)
     }
 }
 
+/* Returns -ENOTSUP when no encoder took it, though one runs. */
+static int set_bitrate(struct encoder_stream *s, uint32_t kbps)
+{
+    int rc = 0;
+
+    for (unsigned i = 0; i < LINK_TRACKS_MAX; i++) {
+        if (s->sides[i].raw && s->sides[i].video && raw_track_set_bitrate(s->sides[i].raw, kbps))
+            rc = -ENOTSUP;
+    }
+    return rc;
+}
+
+void encoder_stream_backlog(struct encoder_stream *s, uint64_t backlog_ms, uint64_t backlog_bytes,
+                            int64_t now_ns)
+{
+    uint32_t before = s->adapt.kbps;
+
+    if (!adapt_feed(&s->adapt, backlog_ms, backlog_bytes, now_ns))
+        return;
+    log_info("encoder.adapt",
+             "stream=%s from_kbps=%u to_kbps=%u backlog_ms=%llu backlog_bytes=%llu", s->name,
+             before, s->adapt.kbps, (unsigned long long)backlog_ms,
+             (unsigned long long)backlog_bytes);
+    if (set_bitrate(s, s->adapt.kbps) < 0 && !s->fixed_said) {
+        s->fixed_said = true;
+        log_warn("encoder.adapt.fixed",
+                 "stream=%s cause=\"this encoder takes a bitrate only at its start\" "
+                 "effect=\"the bitrate changes when the encoder begins anew\" do=\"choose another "
+                 "video.encoder, or a lower video.bitrate_kbps\"",
+                 s->name);
+    }
+}
+
 struct encoder_stream_stats encoder_stream_stats(const struct encoder_stream *s)
 {
     struct encoder_stream_stats stats = s->stats;
+
+    stats.bitrate_kbps = s->has_video ? s->adapt.kbps : 0;
 
     for (unsigned i = LINK_TRACKS_MAX; i-- > 0;) {
         struct raw_track_stats raw;
@@ -297,11 +337,24 @@ struct encoder_stream_stats encoder_stream_stats(const struct encoder_stream *s)
     return stats;
 }
 
+static struct adapt_conf adapt_conf_of(const struct conf_stream *conf)
+{
+    const struct conf_video *v = &conf->video;
+    int64_t fragment_ms = fragmenter_longest_ms(&conf->fragment, v->keyframe_ms);
+
+    return (struct adapt_conf){.bitrate_kbps = v->bitrate_kbps,
+                               .min_kbps = v->adapt.min_bitrate_kbps,
+                               .backlog_ms = v->adapt.backlog_s * UINT64_C(1000),
+                               .look_ns = 2 * fragment_ms * NS_PER_MS,
+                               .restore_ns = v->adapt.restore_s * NS_PER_S};
+}
+
 struct encoder_stream *encoder_stream_create(struct event_base *base, const char *name,
                                              const struct conf_stream *conf, struct probe *probe,
                                              const struct codec_ops *codec,
                                              const struct encoder_stream_ops *ops, void *arg)
 {
+    struct adapt_conf adapt = adapt_conf_of(conf);
     struct encoder_stream *s = xcalloc(1, sizeof *s);
 
     s->base = base;
@@ -311,6 +364,7 @@ struct encoder_stream *encoder_stream_create(struct event_base *base, const char
     s->codec = codec;
     s->ops = ops;
     s->arg = arg;
+    adapt_init(&s->adapt, &adapt);
     for (unsigned i = 0; i < LINK_TRACKS_MAX; i++)
         s->sides[i].stream = s;
     return s;

@@ -23,6 +23,7 @@ struct encoder_stream_ops {
 struct encoder_stream_stats {
     uint64_t frames_in, frames_out, bytes_out, dropped;
     double encode_ms_p50, encode_ms_p99; /* of the first raw video track, else audio */
+    uint32_t bitrate_kbps;               /* asked of the video encoder */
 };
 
 /* Borrows name and conf for its life; keeps base, probe, codec, ops and arg. */
@@ -45,6 +46,10 @@ void encoder_stream_drop(struct encoder_stream *s, int64_t now_ns);
 
 /* Returns 0, or -ENOTSUP when no track is raw video. */
 int encoder_stream_force_key(struct encoder_stream *s);
+/* What waits for the uplink, as acks tell. With video.adapt the bitrate follows it. A few times a
+ * second. */
+void encoder_stream_backlog(struct encoder_stream *s, uint64_t backlog_ms, uint64_t backlog_bytes,
+                            int64_t now_ns);
 /* A few times a second, and when a probe has answered. Without a session for 10 s, the encoders are
  * given up. */
 void encoder_stream_tick(struct encoder_stream *s, int64_t now_ns);

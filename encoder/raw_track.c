@@ -48,6 +48,7 @@ struct raw_track {
     struct link_format *output; /* of what it gives; NULL before its first key frame */
     uint64_t output_number;
     struct blob *parameters; /* SPS and PPS as they came last */
+    struct conf_video video; /* the config's, but for the bitrate, which may change */
     bool draining, ended, ended_said;
     bool force_key; /* the next frame pushed */
     bool want_key;  /* the next frame that comes out has to be one */
@@ -335,8 +336,7 @@ static void say_encoder(struct raw_track *t, const struct candidate *c, const st
 static bool codec_open(struct raw_track *t, struct link_format *format, int64_t now_ns)
 {
     static const struct codec_events events = {on_output, on_ready, on_drained, on_failed};
-    struct codec_conf conf = {
-        .input = format, .video = &t->conf.conf->video, .audio = &t->conf.conf->audio};
+    struct codec_conf conf = {.input = format, .video = &t->video, .audio = &t->conf.conf->audio};
     const struct probe_result *r;
     char why[256];
 
@@ -489,6 +489,12 @@ void raw_track_end(struct raw_track *t, int64_t now_ns)
     pump(t, now_ns);
 }
 
+int raw_track_set_bitrate(struct raw_track *t, uint32_t kbps)
+{
+    t->video.bitrate_kbps = kbps;
+    return t->codec && t->input->video ? t->conf.codec->set_bitrate(t->codec, kbps) : 0;
+}
+
 void raw_track_force_key(struct raw_track *t)
 {
     t->force_key = true;
@@ -546,6 +552,7 @@ struct raw_track *raw_track_create(const struct raw_track_conf *conf,
     struct raw_track *t = xcalloc(1, sizeof *t);
 
     t->conf = *conf;
+    t->video = conf->conf->video;
     t->ops = ops;
     t->arg = arg;
     TAILQ_INIT(&t->slots);

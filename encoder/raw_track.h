@@ -53,6 +53,9 @@ void raw_track_reset(struct raw_track *t);
 void raw_track_take(struct raw_track *t, struct link_item *item, int64_t now_ns);
 /* Nothing follows in this session. */
 void raw_track_end(struct raw_track *t, int64_t now_ns);
+/* Video: the encoder's bitrate from now on, also of those that follow it. Returns 0, or -ENOTSUP
+ * when the one that runs keeps what it was started with. */
+int raw_track_set_bitrate(struct raw_track *t, uint32_t kbps);
 /* The next frame becomes a key frame. */
 void raw_track_force_key(struct raw_track *t);
 /* Goes on where time or a choice was waited for; watches for an encoder that hangs. A few times a

@@ -173,13 +173,24 @@ static void forget_unknown(struct encoder *e)
     }
 }
 
+static void tell_backlog(struct encoder_stream *s, int64_t now_ns)
+{
+    struct relay_stream *rs = encoder_stream_user(s);
+    struct outlet_stats below = rs ? relay_stream_stats(rs) : (struct outlet_stats){0};
+
+    if (below.open)
+        encoder_stream_backlog(s, below.backlog_ms, below.backlog_bytes, now_ns);
+}
+
 static void tick(struct encoder *e)
 {
     int64_t now = clock_mono_ns();
     struct entry *entry;
 
-    TAILQ_FOREACH (entry, &e->entries, link)
+    TAILQ_FOREACH (entry, &e->entries, link) {
         encoder_stream_tick(entry->stream, now);
+        tell_backlog(entry->stream, now);
+    }
     forget_unknown(e);
 }
 
@@ -311,6 +322,7 @@ static void sample(struct stage *st)
         report_set(st->report, entry->name, REPORT_DROPPED, (double)n.dropped);
         report_set(st->report, entry->name, REPORT_WINDOW_FRAMES, (double)held.held_items);
         report_set(st->report, entry->name, REPORT_WINDOW_BYTES, (double)held.held_bytes);
+        report_set(st->report, entry->name, "bitrate_kbps", n.bitrate_kbps);
         report_set(st->report, entry->name, "encode_ms_p50", n.encode_ms_p50);
         report_set(st->report, entry->name, "encode_ms_p99", n.encode_ms_p99);
     }

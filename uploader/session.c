@@ -163,6 +163,7 @@ static bool on_ack(struct session *s, const struct ack *a)
     if (f) { /* IDLE, and what is said of other fragments, moves nothing on */
         s->last_ack_ns = clock_mono_ns();
         s->sent_at_ack = s->sent_bytes;
+        s->stats.acks++;
     }
     log_debug("uploader.ack", "stream=%s event=%s timecode=%" PRId64 " number=%s", s->stream->name,
               ack_event_name(a->event), a->timecode, a->number);
@@ -592,8 +593,7 @@ void session_tick(struct session *s)
         return;
     if (s->ending && now - s->ending_ns > ENDING_NS)
         fail(s, &stale, "PutMedia: no end of the answer");
-    else if ((s->ending || s->sent_bytes > s->sent_at_ack) &&
-             now - s->last_ack_ns > (int64_t)s->conf->staleness_s * NS_PER_S)
+    else if (session_unacked_ns(s) > (int64_t)s->conf->staleness_s * NS_PER_S)
         fail(s, &stale, "PutMedia: no ack");
     else if (!s->ending && at_boundary(s) && now - s->fresh_ns > LINGER_NS &&
              !spool_next(s->spool, s->frag))
@@ -676,6 +676,12 @@ void session_destroy(struct session **sp)
     buf_fini(&s->tail);
     free(s);
     *sp = NULL;
+}
+
+int64_t session_unacked_ns(const struct session *s)
+{
+    bool waits = s->state == SESSION_SEND && (s->ending || s->sent_bytes > s->sent_at_ack);
+    return waits ? clock_mono_ns() - s->last_ack_ns : 0;
 }
 
 const struct session_stats *session_get_stats(const struct session *s)

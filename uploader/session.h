@@ -18,6 +18,7 @@ struct session;
 
 struct session_stats {
     uint64_t bytes_out, sessions, reconnects; /* reconnects: sessions that ended with a failure */
+    uint64_t acks;                            /* of what was sent: not IDLE */
 };
 
 struct session_ops {
@@ -41,6 +42,8 @@ void session_tick(struct session *s);
 void session_drain(struct session *s);
 /* Drained: nothing is under way. */
 bool session_is_idle(const struct session *s);
+/* How long media are being sent without an ack; 0 when none is waited for. */
+int64_t session_unacked_ns(const struct session *s);
 const struct session_stats *session_get_stats(const struct session *s);
 const struct latency *session_latency(const struct session *s);
 

@@ -80,6 +80,9 @@ struct spool_stats {
     uint64_t frames, fragments, fragments_done; /* since start */
     uint64_t dropped;                           /* frames in the ledger, over the spool's life */
     uint64_t backlog_fragments, backlog_bytes;
+    int64_t backlog_ms; /* media that are not archived, a pause of the source not counted */
+    /* max_bytes, or less when the disk has less; and what of it archived files could give way to */
+    uint64_t capacity_bytes, free_bytes;
 };
 
 /* Opens the stream's directory (made when missing), scans the last file, cuts a torn tail (logged).

@@ -8,12 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "uploader/spool_private.h"
+
+#define FRAGMENT_MAX_NS (20 * NS_PER_S) /* the service's bound */
 
 /* --- fragments and files --- */
 
@@ -388,23 +391,49 @@ uint64_t spool_next_number(const struct spool *s, unsigned track)
     return s->next[track - 1];
 }
 
+/* Up to the next fragment's start, so that one of few frames counts, too. */
+static int64_t duration_ms(const struct spool_fragment *f)
+{
+    const struct spool_fragment *next = TAILQ_NEXT(f, entry);
+    uint64_t ticks = f->latest > f->timecode ? f->latest - f->timecode : 0;
+    uint64_t most = (uint64_t)FRAGMENT_MAX_NS / f->file->scale_ns;
+    if (next && next->timecode > f->timecode && next->timecode - f->timecode <= most)
+        ticks = next->timecode - f->timecode;
+    return (int64_t)((ticks < most ? ticks : most) * f->file->scale_ns / NS_PER_MS);
+}
+
+static void room(const struct spool *s, uint64_t held_bytes, struct spool_stats *st)
+{
+    struct statvfs disk;
+    st->capacity_bytes = s->max_bytes;
+    if (fstatvfs(s->dirfd, &disk) == 0) {
+        uint64_t most = s->total_bytes + (uint64_t)disk.f_bavail * disk.f_frsize;
+        st->capacity_bytes = most < s->max_bytes ? most : s->max_bytes;
+    }
+    st->free_bytes = st->capacity_bytes > held_bytes ? st->capacity_bytes - held_bytes : 0;
+}
+
 struct spool_stats spool_get_stats(const struct spool *s)
 {
     struct spool_stats st = s->stats;
     struct spool_file *file;
     struct spool_fragment *f;
+    uint64_t held_bytes = 0;
     st.dropped = ledger_count(s->ledger);
     TAILQ_FOREACH (file, &s->files, entry) {
         if (!file->archived && !file->scanned)
             st.backlog_bytes += file->bytes;
         if (file->archived)
             continue;
+        held_bytes += file->bytes;
         TAILQ_FOREACH (f, &file->fragments, entry) {
             if (f->done)
                 continue;
             st.backlog_fragments++;
             st.backlog_bytes += f->end - f->offset;
+            st.backlog_ms += duration_ms(f);
         }
     }
+    room(s, held_bytes, &st);
     return st;
 }

@@ -74,7 +74,8 @@ static void disk_state(struct upload *up, int error)
 
 static struct link_positions positions(const struct upload *up)
 {
-    struct link_positions at = {.tracks = up->tracks};
+    struct link_positions at = {
+        .tracks = up->tracks, .backlog_ms = up->backlog_ms, .backlog_bytes = up->backlog_bytes};
     for (unsigned t = 0; t < LINK_TRACKS_MAX; t++) {
         at.next[t] = spool_next_number(up->spool, t + 1);
         at.credit[t] = up->owner->stage->conf->link.credit;
@@ -229,6 +230,10 @@ static int add_stream(struct uploader *u, const struct conf_stream *conf)
     }
     up->session = session_create(u->stage->base, &u->api, &u->stage->conf->endpoint, conf,
                                  up->spool, &session_ops, up);
+    pressure_init(&up->pressure,
+                  &(struct pressure_conf){
+                      .max_latency_ms = u->stage->conf->endpoint.max_latency_s * INT64_C(1000),
+                      .staleness_ms = u->stage->conf->endpoint.staleness_s * INT64_C(1000)});
     TAILQ_INSERT_TAIL(&u->uploads, up, entry);
     tell(up, "waiting", "no data yet");
     return 0;
@@ -350,6 +355,72 @@ static void drain(struct stage *st)
     }
 }
 
+/* --- pressure --- */
+
+static const struct {
+    const char *begins, *over, *advice; /* log */
+    const char *now, *events;           /* metrics: 0 or 1, counter */
+} pressures[PRESSURE_KINDS] = {
+    [PRESSURE_STORAGE] = {"uploader.pressure.storage", "uploader.pressure.storage_over",
+                          "raise spool.max_megabytes or free the disk; lower the bitrate or give a "
+                          "faster uplink",
+                          "storage_pressure", "storage_pressure_events"},
+    [PRESSURE_LATENCY] = {"uploader.pressure.latency", "uploader.pressure.latency_over",
+                          "lower the bitrate (video.adapt does it by itself) or give a faster "
+                          "uplink; check that the endpoint is there",
+                          "latency_pressure", "latency_pressure_events"},
+    [PRESSURE_STALE] = {"uploader.pressure.stale", "uploader.pressure.stale_over",
+                        "a new session begins; check the endpoint and what is in front of it",
+                        "connection_stale", "connection_stale_events"},
+};
+
+static void say_pressure(const struct upload *up, const struct pressure_event *e,
+                         const struct pressure_sample *now)
+{
+    if (e->on)
+        log_warn(pressures[e->kind].begins,
+                 "stream=%s backlog_ms=%" PRId64 " free_bytes=%" PRIu64 " capacity_bytes=%" PRIu64
+                 " unacked_ms=%" PRId64 " do=\"%s\"",
+                 up->conf->name, now->backlog_ms, now->free_bytes, now->capacity_bytes,
+                 now->unacked_ms, pressures[e->kind].advice);
+    else
+        log_info(pressures[e->kind].over, "stream=%s lasted_s=%.1f backlog_ms=%" PRId64,
+                 up->conf->name, (double)e->lasted_ns / NS_PER_S, now->backlog_ms);
+}
+
+/* The encoder wants to know, also while no frame comes that would be acked. */
+static void tell_backlog(struct upload *up, const struct spool_stats *sp)
+{
+    bool news =
+        up->backlog_ms != (uint64_t)sp->backlog_ms || up->backlog_bytes != sp->backlog_bytes;
+    up->backlog_ms = (uint64_t)sp->backlog_ms;
+    up->backlog_bytes = sp->backlog_bytes;
+    if (!news || !up->inlet)
+        return;
+    struct link_positions at = positions(up);
+    inlet_ack(link_client_inlet(up->owner->client), up->inlet, &at);
+}
+
+/* Before session_tick, which ends a stale session. */
+static void watch_pressure(struct report *r, struct upload *up)
+{
+    struct spool_stats sp = spool_get_stats(up->spool);
+    struct pressure_sample now = {.backlog_ms = sp.backlog_ms,
+                                  .free_bytes = sp.free_bytes,
+                                  .capacity_bytes = sp.capacity_bytes,
+                                  .unacked_ms = session_unacked_ns(up->session) / NS_PER_MS,
+                                  .acks = session_get_stats(up->session)->acks};
+    struct pressure_event events[PRESSURE_KINDS];
+    unsigned n = pressure_feed(&up->pressure, &now, clock_mono_ns(), events);
+    for (unsigned i = 0; i < n; i++)
+        say_pressure(up, &events[i], &now);
+    for (unsigned k = 0; k < PRESSURE_KINDS; k++) {
+        report_set(r, up->conf->name, pressures[k].now, up->pressure.states[k].on);
+        report_set(r, up->conf->name, pressures[k].events, (double)up->pressure.states[k].events);
+    }
+    tell_backlog(up, &sp);
+}
+
 static void sample_stream(struct report *r, struct upload *up)
 {
     const char *name = up->conf->name;
@@ -362,6 +433,7 @@ static void sample_stream(struct report *r, struct upload *up)
     report_set(r, name, REPORT_FRAGMENTS_PERSISTED, (double)sp.fragments_done);
     report_set(r, name, REPORT_BACKLOG_FRAGMENTS, (double)sp.backlog_fragments);
     report_set(r, name, REPORT_BACKLOG_BYTES, (double)sp.backlog_bytes);
+    report_set(r, name, "backlog_ms", (double)sp.backlog_ms);
     report_set(r, name, REPORT_DROPPED, (double)sp.dropped);
     report_set(r, name, "latency_p50_ms", latency_ms(session_latency(up->session), 50));
     report_set(r, name, "latency_p99_ms", latency_ms(session_latency(up->session), 99));
@@ -375,6 +447,7 @@ static void sample(struct stage *st)
     struct upload *up;
     TAILQ_FOREACH (up, &u->uploads, entry) {
         spool_tick(up->spool, clock_wall_ns());
+        watch_pressure(st->report, up);
         session_tick(up->session);
         sample_stream(st->report, up);
     }

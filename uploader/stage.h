@@ -9,6 +9,7 @@
 #include "common/link_socket.h"
 #include "common/stage.h"
 #include "uploader/api.h"
+#include "uploader/pressure.h"
 #include "uploader/session.h"
 #include "uploader/spool.h"
 #include "uploader/syncer.h"
@@ -26,6 +27,8 @@ struct upload { /* one stream */
     bool disk_failed;      /* said in the log */
     int64_t disk_retry_ns; /* not before */
     uint64_t frames_in;
+    uint64_t backlog_ms, backlog_bytes; /* a second ago or less; acks carry them upstream */
+    struct pressure pressure;
     char state[16], note[512]; /* of the session to the endpoint */
 };
 

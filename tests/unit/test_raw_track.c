@@ -27,8 +27,9 @@ static const uint8_t delta_au[] = {0, 0, 0, 1, 0x41, 0x9a, 0x21};
 static struct fake {
     const struct codec_events *events;
     void *arg;
-    bool open, ready, draining, broken;
+    bool open, ready, draining, broken, fixed;
     unsigned made, pushed;
+    uint32_t kbps; /* as created, or set since */
     bool forced[64];
     uint64_t next;
 } fake;
@@ -46,6 +47,7 @@ static int fake_create(struct event_base *base, const struct codec_conf *conf,
     fake.draining = false;
     fake.next = 0;
     fake.made++;
+    fake.kbps = conf->video->bitrate_kbps;
     *out = (struct codec *)&fake;
     return 0;
 }
@@ -64,6 +66,12 @@ static int fake_push(struct codec *c, struct blob *payload, int64_t pts_ns, int6
     return 0;
 }
 
+static int fake_set_bitrate(struct codec *c, uint32_t kbps)
+{
+    fake.kbps = kbps;
+    return fake.fixed ? -ENOTSUP : 0;
+}
+
 static void fake_drain(struct codec *c)
 {
     fake.draining = true;
@@ -75,8 +83,12 @@ static void fake_destroy(struct codec **c)
     *c = NULL;
 }
 
-static const struct codec_ops fake_ops = {fake_create, fake_ready, fake_push, fake_drain,
-                                          fake_destroy};
+static const struct codec_ops fake_ops = {.create = fake_create,
+                                          .ready = fake_ready,
+                                          .push = fake_push,
+                                          .set_bitrate = fake_set_bitrate,
+                                          .drain = fake_drain,
+                                          .destroy = fake_destroy};
 
 static void give(uint64_t token, const uint8_t *data, size_t len)
 {
