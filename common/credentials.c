@@ -16,7 +16,6 @@
 #include "common/log.h"
 #include "common/mem.h"
 
-#define GRACE_S 300
 #define REFUSED_PAUSE_S 10
 #define LONGEST_TIMER_S 3600
 #define ERROR_LEN 2048
@@ -24,13 +23,16 @@
 struct credentials {
     enum credentials_kind kind;
     char *profile, *profile_file, *file;
-    int grace_s;
     time_t (*now)(void *);
-    void *now_arg;
+    void (*date)(void *, const char *);
+    void *clock_arg;
     credentials_ready_fn on_ready;
     void *arg;
 
     struct credentials_value value;
+    unsigned serial;    /* counts the values that were in hand */
+    time_t renew_at;    /* when this one should have a successor, if it expires */
+    bool late_said;     /* that it has none */
     const char *source; /* NULL: none in hand */
     struct stat stamp;  /* the state of the file they were read from */
     time_t looked_at;   /* local sources are looked at once a second at most */
@@ -38,35 +40,45 @@ struct credentials {
 
     struct credentials_iot *iot;
     struct event *timer;
-    time_t refresh_at;
     unsigned failures;
     bool fetching, retrying;
     char error[ERROR_LEN];
 };
 
-static const struct {
-    const char *name;
-    enum credentials_kind kind;
-} kinds[] = {
-    {"auto", CREDENTIALS_AUTO}, {"environment", CREDENTIALS_ENV}, {"profile", CREDENTIALS_PROFILE},
-    {"file", CREDENTIALS_FILE}, {"iot", CREDENTIALS_IOT},
-};
+static const char *const names[] = {[CREDENTIALS_ENV] = "environment",
+                                    [CREDENTIALS_PROFILE] = "profile",
+                                    [CREDENTIALS_FILE] = "file",
+                                    [CREDENTIALS_IOT] = "iot"};
 
-int credentials_kind_parse(const char *name, enum credentials_kind *out)
+static time_t now_of(const struct credentials *c)
 {
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
-        if (strcmp(kinds[i].name, name) == 0) {
-            *out = kinds[i].kind;
-            return 0;
-        }
-    }
-    return -EINVAL;
+    return c->now(c->clock_arg);
 }
 
-static time_t wall_clock(void *arg)
+static bool same_value(const struct credentials_value *a, const struct credentials_value *b)
 {
-    (void)arg;
-    return time(NULL);
+    return strcmp(a->access_key, b->access_key) == 0 && strcmp(a->secret_key, b->secret_key) == 0 &&
+           strcmp(a->session_token, b->session_token) == 0 && a->expires == b->expires;
+}
+
+/* Takes a value that was found or fetched in place of the one in hand. */
+static void take(struct credentials *c, const struct credentials_value *v,
+                 enum credentials_kind from)
+{
+    time_t now = now_of(c);
+    c->error[0] = '\0';
+    if (c->source == names[from] && same_value(&c->value, v))
+        return;
+    c->value = *v;
+    c->source = names[from];
+    c->serial++;
+    c->late_said = false;
+    c->renew_at = v->expires ? credentials_renew_at(v->expires, now) : 0;
+    if (v->expires)
+        log_info("credentials.found", "source=%s access_key=%s seconds_left=%lld", c->source,
+                 v->access_key, (long long)(v->expires - now));
+    else
+        log_info("credentials.found", "source=%s access_key=%s", c->source, v->access_key);
 }
 
 static bool configured(const char *s)
@@ -124,19 +136,13 @@ static void look(struct credentials *c)
             add_error(c, error);
             continue;
         }
-        if (!c->source || strcmp(c->value.access_key, v.access_key) != 0)
-            log_info("credentials.found", "source=%s access_key=%s", kinds[order[i]].name,
-                     v.access_key);
-        c->value = v;
+        take(c, &v, order[i]);
         c->stamp = st;
-        c->source = kinds[order[i]].name;
-        c->error[0] = '\0';
         credentials_value_wipe(&v);
         return;
     }
     add_error(c, "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile, a credential "
-                 "file or an IoT "
-                 "certificate");
+                 "file or an IoT certificate");
 }
 
 static const char *watched_path(const struct credentials *c)
@@ -159,13 +165,21 @@ static bool file_changed(const struct credentials *c)
            st.st_mtim.tv_nsec != c->stamp.st_mtim.tv_nsec;
 }
 
-static void look_again(struct credentials *c, time_t now)
+static void look_again(struct credentials *c)
 {
+    time_t now = now_of(c);
     if (c->looked_at == now)
         return;
     c->looked_at = now;
     if (!c->source || file_changed(c))
         look(c);
+    if (!c->source || !c->value.expires || now < c->renew_at || c->late_said)
+        return;
+    c->late_said = true;
+    log_warn("credentials.late",
+             "source=%s seconds_left=%lld cause=\"nobody has replaced the file, whose credentials "
+             "end soon\" do=\"see after the program that writes %s\"",
+             c->source, (long long)(c->value.expires - now), watched_path(c));
 }
 
 /* ---- the remote source ---- */
@@ -180,7 +194,7 @@ static void set_timer(struct credentials *c, int64_t ms)
 
 static void wait_for_refresh(struct credentials *c)
 {
-    time_t left = c->refresh_at - c->now(c->now_arg);
+    time_t left = c->renew_at - now_of(c);
     set_timer(c, left > 0 ? left * 1000LL : 1000);
 }
 
@@ -205,28 +219,31 @@ static void fail(struct credentials *c, int error, const char *text)
         c->on_ready(c->arg, error);
 }
 
-static void on_fetched(void *arg, int error, const struct credentials_value *v, const char *text)
+/* An answer that is over already: it, or our clock, is wrong. What its Date says may settle that.
+ */
+static bool is_over(struct credentials *c, const struct credentials_value *v, const char *date)
+{
+    if (v->expires <= now_of(c) && c->date && *date)
+        c->date(c->clock_arg, date);
+    return v->expires <= now_of(c);
+}
+
+static void on_fetched(void *arg, int error, const struct credentials_value *v, const char *date,
+                       const char *text)
 {
     struct credentials *c = arg;
-    time_t now = c->now(c->now_arg);
     c->fetching = false;
-    if (error == 0 && v->expires <= now) {
+    if (error == 0 && is_over(c, v, date)) {
         error = -EKEYEXPIRED;
-        text = "iot: the answer's expiration is in the past; is the clock right?";
+        text = "iot: the answer's expiration is in the past; set this machine's clock (NTP)";
     }
     if (error) {
         fail(c, error, text);
         return;
     }
-    credentials_value_wipe(&c->value);
-    c->value = *v;
-    c->source = "iot";
+    take(c, v, CREDENTIALS_IOT);
     c->failures = 0;
-    c->error[0] = '\0';
-    c->refresh_at = credentials_refresh_at(v->expires, c->grace_s, now);
     wait_for_refresh(c);
-    log_info("credentials.fetched", "source=iot access_key=%s seconds_left=%lld", v->access_key,
-             (long long)(v->expires - now));
     if (c->on_ready)
         c->on_ready(c->arg, 0);
 }
@@ -250,7 +267,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     struct credentials *c = arg;
-    if (c->retrying || !c->source || c->now(c->now_arg) >= c->refresh_at)
+    if (c->retrying || !c->source || now_of(c) >= c->renew_at)
         fetch(c);
     else
         wait_for_refresh(c);
@@ -285,9 +302,9 @@ struct credentials *credentials_create(struct event_base *base, struct http_clie
     c->profile_file =
         configured(conf->profile_file) ? xstrdup(conf->profile_file) : credentials_profile_path();
     c->file = configured(conf->file) ? xstrdup(conf->file) : NULL;
-    c->grace_s = conf->grace_s > 0 ? conf->grace_s : GRACE_S;
-    c->now = conf->now ? conf->now : wall_clock;
-    c->now_arg = conf->now_arg;
+    c->now = conf->now;
+    c->date = conf->date;
+    c->clock_arg = conf->clock_arg;
     c->on_ready = on_ready;
     c->arg = arg;
     c->looked_at = (time_t)-1;
@@ -320,36 +337,69 @@ static void fill(const struct credentials *c, struct sigv4_key *out)
     out->session_token = c->value.session_token[0] ? c->value.session_token : NULL;
 }
 
-static int get_remote(struct credentials *c, time_t now, struct sigv4_key *out)
+/* The timer stood still while the machine slept, or the clock was set. */
+static void renew_in_time(struct credentials *c)
+{
+    if (c->iot && c->source && now_of(c) >= c->renew_at && !c->retrying)
+        fetch(c);
+}
+
+static int get_remote(struct credentials *c, struct sigv4_key *out)
 {
     if (!c->iot)
         return -ENOENT;
-    if (c->source && now >= c->refresh_at && !c->retrying)
-        fetch(c); /* the timer stood still while the machine slept */
-    if (!c->source || now >= c->value.expires)
+    renew_in_time(c);
+    if (!c->source || now_of(c) >= c->value.expires)
         return -EAGAIN;
     fill(c, out);
     return 0;
 }
 
-int credentials_get(struct credentials *c, time_t now, struct sigv4_key *out)
+static int get_local(struct credentials *c, struct sigv4_key *out)
 {
-    if (c->kind == CREDENTIALS_IOT)
-        return get_remote(c, now, out);
-    look_again(c, now);
+    look_again(c);
     if (!c->source)
         return -ENOENT;
-    if (c->value.expires && now >= c->value.expires) {
+    if (c->value.expires && now_of(c) >= c->value.expires) {
         snprintf(c->error, sizeof(c->error),
-                 "%s: the credentials have expired and the file was not replaced", c->source);
+                 "%s: the credentials in %s have expired; see after the program that replaces them",
+                 c->source, watched_path(c));
         return -EKEYEXPIRED;
     }
     fill(c, out);
     return 0;
 }
 
-void credentials_refused(struct credentials *c, time_t now)
+int credentials_get(struct credentials *c, struct sigv4_key *out)
 {
+    return c->kind == CREDENTIALS_IOT ? get_remote(c, out) : get_local(c, out);
+}
+
+void credentials_note(const struct credentials *c, struct credentials_use *use)
+{
+    *use = (struct credentials_use){.serial = c->serial,
+                                    .temporary = c->value.session_token[0] || c->value.expires,
+                                    .renew_at = c->renew_at,
+                                    .expires = c->value.expires};
+}
+
+bool credentials_over(struct credentials *c, const struct credentials_use *use)
+{
+    time_t now = now_of(c);
+    if (!use->temporary)
+        return false;
+    if (c->kind == CREDENTIALS_IOT)
+        renew_in_time(c);
+    else
+        look_again(c);
+    if (use->expires && now >= use->expires)
+        return true;
+    return c->serial != use->serial && (!use->expires || now >= use->renew_at);
+}
+
+void credentials_refused(struct credentials *c)
+{
+    time_t now = now_of(c);
     if (now < c->refused_at + REFUSED_PAUSE_S && now >= c->refused_at)
         return;
     c->refused_at = now;

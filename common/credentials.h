@@ -5,6 +5,7 @@
 #ifndef KVPIPE_COMMON_CREDENTIALS_H
 #define KVPIPE_COMMON_CREDENTIALS_H
 
+#include <stdbool.h>
 #include <time.h>
 
 #include "common/sigv4.h"
@@ -32,15 +33,16 @@ struct credentials_conf {
         const char
             *endpoint; /* host, or host:port, of the credentials provider; configured when set */
         const char *cert_file, *key_file, *ca_file;
-        const char *role_alias, *thing_name;
+        const char *role_alias;
+        const char *thing_name; /* NULL: the role's policy does not ask for it */
     } iot;
-    int grace_s;           /* temporary credentials are renewed so long before they end; 0: 300 s */
-    time_t (*now)(void *); /* clock of the refresh timers, for tests; NULL: time(2) */
-    void *now_arg;
+    /* The clock of the service, as far as it is known: expiry is judged by it. */
+    time_t (*now)(void *arg);
+    /* The clock by which a provider's answer was over when it came, or NULL: an answer's Date
+     * header, to correct `now` by. */
+    void (*date)(void *arg, const char *date);
+    void *clock_arg;
 };
-
-/* Parses "auto", "environment", "profile", "file", "iot". Returns 0 or -EINVAL. */
-int credentials_kind_parse(const char *name, enum credentials_kind *out);
 
 /* Called from the event loop each time new credentials have come in (error 0) or a fetch failed
  * (negative errno, credentials_error() has the text; it is retried by itself). May call any
@@ -55,29 +57,34 @@ struct credentials *credentials_create(struct event_base *base, struct http_clie
                                        credentials_ready_fn on_ready, void *arg);
 void credentials_destroy(struct credentials *c);
 
-/* Gives the credentials to sign with at `now`. out's strings stay valid until control returns to
- * the event loop or another function here is called. Returns 0; -EAGAIN while they are being
- * fetched (on_ready will be called); -ENOENT when no source has any, -EKEYEXPIRED when the only
- * ones are past their time: credentials_error() then says what to set. */
-int credentials_get(struct credentials *c, time_t now, struct sigv4_key *out);
+/* Gives the credentials to sign with now. out's strings stay valid until control returns to the
+ * event loop or another function here is called. Returns 0; -EAGAIN while they are being fetched
+ * (on_ready will be called); -ENOENT when no source has any, -EKEYEXPIRED when the only ones are
+ * past their time: credentials_error() then says what to do. */
+int credentials_get(struct credentials *c, struct sigv4_key *out);
+
+/* Which credentials something that lasts was signed with. */
+struct credentials_use {
+    unsigned serial;
+    bool temporary;
+    time_t renew_at, expires; /* expires 0: not known, or never */
+};
+
+/* Those that credentials_get() gave out last. */
+void credentials_note(const struct credentials *c, struct credentials_use *use);
+/* True when a request signed with them is to be ended and signed anew: they are temporary, and
+ * have expired, or end soon (or at a time not known) and newer ones are in hand. Looks at local
+ * files, at most once a second. */
+bool credentials_over(struct credentials *c, const struct credentials_use *use);
 
 /* The service refused these credentials (401, 403): read or fetch anew, no more than once in ten
  * seconds. The old ones are given out until new ones are in hand. */
-void credentials_refused(struct credentials *c, time_t now);
+void credentials_refused(struct credentials *c);
 
-/* One line for a log: the last failure, naming every source tried and what to set. "" when there
+/* One line for a log: the last failure, naming every source tried and what to do. "" when there
  * was none. Never a secret. */
 const char *credentials_error(const struct credentials *c);
 /* "environment", "profile", "file", "iot", or "none": where the present credentials came from. */
 const char *credentials_source(const struct credentials *c);
-
-/* Reads every complete section of a shared credentials file: for a server that has a file of known
- * keys. each() gets the section's name and its keys (borrowed for the call); a non-zero result ends
- * the reading and is returned. Returns 0, -errno of the file, -E2BIG over 1 MiB, -EINVAL for a
- * malformed line (*line, may be NULL, has its number). */
-int credentials_profile_each(const char *path,
-                             int (*each)(void *arg, const char *profile,
-                                         const struct sigv4_key *key),
-                             void *arg, int *line);
 
 #endif

@@ -2,14 +2,13 @@
  * aws_secret_access_key, aws_session_token. Relies on credentials_source for reading; blank lines,
  * '#' and ';' comments and unknown keys are passed over. Leaves rereading and the order of sources
  * to credentials.c. */
-#include "common/credentials.h"
+#include "common/credentials_source.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/credentials_source.h"
 #include "common/mem.h"
 
 #define MAX_FILE_BYTES (1 << 20)
@@ -33,13 +32,10 @@ static char *trim(char *s)
     return s;
 }
 
-static int give(const struct section *s,
-                int (*each)(void *, const char *, const struct sigv4_key *), void *arg)
+static void end_section(const struct section *s, struct search *search)
 {
-    if (!s->name || !s->access || !s->secret)
-        return 0;
-    struct sigv4_key key = {s->access, s->secret, s->token};
-    return each(arg, s->name, &key);
+    if (s->name && s->access && s->secret && strcmp(s->name, search->profile) == 0)
+        search->result = credentials_value_set(search->v, s->access, s->secret, s->token);
 }
 
 static int take_setting(struct section *s, char *line)
@@ -70,8 +66,7 @@ static int start_section(struct section *s, char *line)
     return *s->name ? 0 : -EINVAL;
 }
 
-static int parse(char *text, int (*each)(void *, const char *, const struct sigv4_key *), void *arg,
-                 int *line_no)
+static int parse(char *text, struct search *search, int *line_no)
 {
     struct section s = {0};
     for (char *rest = text, *raw; (raw = strsep(&rest, "\n"));) {
@@ -81,48 +76,29 @@ static int parse(char *text, int (*each)(void *, const char *, const struct sigv
         if (*line == '\0' || *line == '#' || *line == ';')
             continue;
         if (*line == '[') {
-            r = give(&s, each, arg);
-            if (r == 0)
-                r = start_section(&s, line);
+            end_section(&s, search);
+            r = start_section(&s, line);
         } else if (line == raw) { /* an indented line belongs to a nested setting */
             r = take_setting(&s, line);
         }
         if (r)
             return r;
     }
-    return give(&s, each, arg);
+    end_section(&s, search);
+    return 0;
 }
 
-static int read_each(const char *path, int (*each)(void *, const char *, const struct sigv4_key *),
-                     void *arg, int *line, struct stat *st)
+static int read_file(const char *path, struct search *search, int *line, struct stat *st)
 {
     char *text;
-    *line = 0;
     int r = credentials_read_text(path, MAX_FILE_BYTES, &text, st);
     if (r)
         return r;
     size_t len = strlen(text); /* parsing cuts it in pieces, so wipe it by its length */
-    r = parse(text, each, arg, line);
+    r = parse(text, search, line);
     explicit_bzero(text, len);
     free(text);
     return r;
-}
-
-int credentials_profile_each(const char *path,
-                             int (*each)(void *, const char *, const struct sigv4_key *), void *arg,
-                             int *line)
-{
-    int unused;
-    return read_each(path, each, arg, line ? line : &unused, NULL);
-}
-
-static int match(void *arg, const char *profile, const struct sigv4_key *key)
-{
-    struct search *s = arg;
-    if (strcmp(profile, s->profile) == 0)
-        s->result =
-            credentials_value_set(s->v, key->access_key, key->secret_key, key->session_token);
-    return 0;
 }
 
 char *credentials_profile_path(void)
@@ -138,7 +114,7 @@ int credentials_profile_load(const char *path, const char *profile, struct crede
 {
     struct search s = {profile, v, 1};
     int line = 0;
-    int r = read_each(path, match, &s, &line, st);
+    int r = read_file(path, &s, &line, st);
     if (r == -EINVAL && line)
         snprintf(error, CREDENTIALS_ERROR_LEN, "profile: %.200s line %d is not \"key = value\"",
                  path, line);

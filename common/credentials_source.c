@@ -111,10 +111,10 @@ void credentials_free_text(char *text)
     free(text);
 }
 
-time_t credentials_refresh_at(time_t expires, int grace_s, time_t now)
+time_t credentials_renew_at(time_t expires, time_t now)
 {
     time_t left = expires - now;
-    return left > 2 * (time_t)grace_s ? expires - grace_s : now + left / 2;
+    return left > 2 * CREDENTIALS_GRACE_S ? expires - CREDENTIALS_GRACE_S : now + left / 2;
 }
 
 int64_t credentials_retry_ms(unsigned failures, uint32_t random)

@@ -18,7 +18,7 @@ struct credentials_iot_conf;
 
 struct credentials_value {
     char access_key[129], secret_key[257], session_token[4097];
-    time_t expires; /* 0: never */
+    time_t expires; /* 0: never, or not known */
 };
 
 /* Copies the three (token may be NULL). -EINVAL when one is missing, too long or not printable
@@ -36,9 +36,11 @@ int credentials_parse_time(const char *text, time_t *out);
 int credentials_read_text(const char *path, size_t max, char **text, struct stat *st);
 void credentials_free_text(char *text);
 
-/* When temporary credentials got at `now` are to be renewed: grace_s before they end, half-way when
- * they are short. */
-time_t credentials_refresh_at(time_t expires, int grace_s, time_t now);
+#define CREDENTIALS_GRACE_S 300 /* the producer SDK allows 30 s to 40 minutes */
+
+/* When temporary credentials got at `now` are to be renewed: the grace period before they end,
+ * half-way when they are short. */
+time_t credentials_renew_at(time_t expires, time_t now);
 /* Wait before try number `failures` + 1: 1 s doubling to 60 s, of which `random` takes away up to a
  * half. */
 int64_t credentials_retry_ms(unsigned failures, uint32_t random);
@@ -53,9 +55,10 @@ int credentials_file_load(const char *path, struct credentials_value *v, struct 
 /* $AWS_SHARED_CREDENTIALS_FILE, or ~/.aws/credentials. A new string, or NULL without HOME. */
 char *credentials_profile_path(void);
 
-/* Called once for each fetch: 0 with a value (borrowed), or negative errno with a text. */
+/* Called once for each fetch: 0 with a value (borrowed, perhaps past its time) and the answer's
+ * Date header ("" without), or negative errno with a text. */
 typedef void (*credentials_iot_fn)(void *arg, int error, const struct credentials_value *v,
-                                   const char *text);
+                                   const char *date, const char *text);
 /* Returns NULL with a text when the configuration is incomplete or has characters that cannot be
  * sent. Copies conf. */
 struct credentials_iot *credentials_iot_create(struct http_client *http,
@@ -66,9 +69,10 @@ struct credentials_iot *credentials_iot_create(struct http_client *http,
  */
 int credentials_iot_fetch(struct credentials_iot *iot);
 void credentials_iot_destroy(struct credentials_iot *iot);
-/* Reads the provider's answer (hostile). Returns 0, -EINVAL (form), -EKEYEXPIRED (already over at
- * `now`). */
-int credentials_iot_parse(const char *body, size_t len, time_t now, struct credentials_value *v,
+/* Reads the provider's answer (hostile). Returns 0 or -EINVAL. */
+int credentials_iot_parse(const char *body, size_t len, struct credentials_value *v,
                           char error[CREDENTIALS_ERROR_LEN]);
+/* What a person can do about a refusal. Never NULL. */
+const char *credentials_iot_advice(int status, const char *message);
 
 #endif

@@ -13,11 +13,13 @@
 
 #include "common/blob.h"
 #include "common/buf.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/sigv4.h"
 
-#define SKEW_MIN_S 30
+#define ASK_PAUSE_NS (30 * NS_PER_S) /* between two questions for the time */
+#define SAY_PAUSE_NS (60 * NS_PER_S)
 
 struct api_call {
     struct api *api;
@@ -89,16 +91,119 @@ static void sign_with(struct api *api, const struct sigv4_key *key, const char *
     buf_fini(&out);
 }
 
+/* ---- the signing clock ---- */
+
+static struct signing_clock_now clocks(void)
+{
+    struct timespec wall, steady;
+    clock_gettime(CLOCK_REALTIME, &wall);
+    clock_gettime(CLOCK_BOOTTIME, &steady);
+    return (struct signing_clock_now){wall.tv_sec, steady.tv_sec};
+}
+
+time_t api_now(const struct api *api)
+{
+    return signing_clock_time(&api->clock, clocks());
+}
+
+bool api_refuses_time(int status)
+{
+    return status == 400 || status == 401 || status == 403;
+}
+
+static void say_ignored(struct api *api, const char *date, const char *cause)
+{
+    int64_t now = clock_mono_ns();
+    if (api->ignored_said_ns && now - api->ignored_said_ns < SAY_PAUSE_NS)
+        return;
+    api->ignored_said_ns = now;
+    log_warn("uploader.clock.ignored",
+             "date=\"%s\" cause=\"%s\" do=\"set this machine's clock (NTP); if it is right, check "
+             "that endpoint.url is the service\"",
+             date, cause);
+}
+
+void api_learn_time(struct api *api, const char *date)
+{
+    struct signing_clock_now now = clocks();
+    if (!*date)
+        return;
+    switch (signing_clock_learn(&api->clock, date, now)) {
+    case SIGNING_CLOCK_SAME:
+        break;
+    case SIGNING_CLOCK_CORRECTED:
+        log_warn("uploader.clock",
+                 "skew_s=%lld cause=\"%s\" do=\"set this machine's clock (NTP): archived times are "
+                 "by it\"",
+                 (long long)(api_now(api) - now.wall),
+                 api->clock.corrected
+                     ? "this machine's clock differs from the endpoint's; requests "
+                       "are signed with the endpoint's"
+                     : "requests are signed with this machine's clock again");
+        break;
+    case SIGNING_CLOCK_ABSURD:
+        say_ignored(api, date, "the endpoint's time is too far from this machine's to be believed");
+        break;
+    case SIGNING_CLOCK_UNSTEADY:
+        say_ignored(api, date, "the endpoint's time jumps");
+        break;
+    }
+}
+
+static void on_time_header(void *arg, int status, const char *name, const char *value)
+{
+    struct api *api = arg;
+    if (strcasecmp(name, "Date") == 0)
+        snprintf(api->date, sizeof api->date, "%s", value);
+}
+
+static void on_time(void *arg, const struct http_response *res)
+{
+    struct api *api = arg;
+    if (res->status == 0)
+        return;
+    api_learn_time(api, api->date);
+    if (api->clock.corrected)
+        api->signable(api->arg);
+}
+
+/* By our clock there are no credentials to sign with, so no answer to a signed request can tell
+ * that it is wrong: asks without a signature, for the Date of whatever is answered. */
+static void ask_time(struct api *api, const char *url)
+{
+    int64_t now = clock_mono_ns();
+    if (api->asked_ns && now - api->asked_ns < ASK_PAUSE_NS)
+        return;
+    api->asked_ns = now;
+    api->date[0] = '\0';
+    const char *start = strstr(url, "://") + 3;
+    char *root = xasprintf("%.*s/", (int)(start - url + strcspn(start, "/")), url);
+    struct http_request req = {.method = "GET",
+                               .url = root,
+                               .timeout_ms = 15000,
+                               .ca_file = api->ca_file,
+                               .close_after = true,
+                               .on_header = on_time_header,
+                               .on_done = on_time,
+                               .arg = api};
+    int r = http_request(api->http, &req, NULL);
+    if (r < 0)
+        log_debug("uploader.clock.ask", "url=%s error=\"%s\"", root, strerror(-r));
+    free(root);
+}
+
+/* ---- requests ---- */
+
 int api_sign(struct api *api, const char *url, const char *payload_hash, struct api_headers *h)
 {
-    time_t local = time(NULL), now = local + (time_t)api->skew_s;
+    time_t now = api_now(api);
     char date[SIGV4_DATE_LEN], *host;
     const char *path;
     struct sigv4_key key;
     int r = split_url(url, &host, &path);
     if (r < 0)
         return r;
-    r = credentials_get(api->credentials, local, &key);
+    r = credentials_get(api->credentials, &key);
     if (r == 0) {
         sigv4_format_date(now, date);
         api_headers_add(h, "Host", "%s", host);
@@ -108,7 +213,19 @@ int api_sign(struct api *api, const char *url, const char *payload_hash, struct 
         sign_with(api, &key, path, payload_hash, now, h);
     }
     free(host);
+    if (r == -EKEYEXPIRED)
+        ask_time(api, url);
     return r;
+}
+
+const char *api_sign_error(const struct api *api, int r)
+{
+    const char *text = credentials_error(api->credentials);
+    if (r == -EINVAL)
+        return "endpoint.url is not a URL";
+    if (r == -ENOENT || r == -EKEYEXPIRED || (r == -EAGAIN && *text))
+        return text;
+    return r == -EAGAIN ? "credentials are being fetched" : strerror(-r);
 }
 
 static void on_header(void *arg, int status, const char *name, const char *value)
@@ -139,8 +256,8 @@ static void on_done(void *arg, const struct http_response *res)
         snprintf(c->type, sizeof c->type, "%s", strrchr(type, '#') ? strrchr(type, '#') + 1 : type);
     a.type = c->type;
     a.message = res->error ? res->error_text : message ? message : "";
-    if (res->error == 0 && (res->status == 400 || res->status == 401 || res->status == 403))
-        api_set_clock(c->api, c->date);
+    if (res->error == 0 && api_refuses_time(res->status))
+        api_learn_time(c->api, c->date);
     c->done(c->arg, &a);
     json_decref(json);
     free(c);
@@ -191,21 +308,4 @@ void api_cancel(struct api_call **call)
     http_request_cancel((*call)->http);
     free(*call);
     *call = NULL;
-}
-
-void api_set_clock(struct api *api, const char *date)
-{
-    struct tm tm = {0};
-    const char *end = strptime(date, "%a, %d %b %Y %H:%M:%S", &tm);
-    if (!end)
-        return;
-    int64_t skew = (int64_t)timegm(&tm) - (int64_t)time(NULL), change = skew - api->skew_s;
-    if (change < SKEW_MIN_S && change > -SKEW_MIN_S)
-        return;
-    api->skew_s = skew;
-    log_warn("uploader.clock",
-             "skew_s=%lld cause=\"this machine's clock differs from the endpoint's; requests are "
-             "signed with the "
-             "endpoint's\" do=\"set the clock (NTP)\"",
-             (long long)skew);
 }

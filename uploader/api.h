@@ -9,6 +9,7 @@
 
 #include "common/credentials.h"
 #include "common/http_client.h"
+#include "uploader/signing_clock.h"
 
 #define API_HEADERS_MAX 16
 
@@ -16,7 +17,12 @@ struct api { /* one per process */
     struct http_client *http;
     struct credentials *credentials;
     const char *region, *ca_file;
-    int64_t skew_s; /* service's clock minus ours, when ours was found wrong */
+    void (*signable)(void *arg); /* what could not be signed perhaps can be now */
+    void *arg;
+
+    struct signing_clock clock;
+    int64_t ignored_said_ns, asked_ns; /* 0: never */
+    char date[64];                     /* of the answer to the question for the time */
 };
 
 struct api_headers {
@@ -28,8 +34,9 @@ void api_headers_add(struct api_headers *h, const char *name, const char *fmt, .
     __attribute__((format(printf, 3, 4)));
 void api_headers_fini(struct api_headers *h);
 /* Adds Host, X-Amz-Date, the token and Authorization over Host and all x-amz headers. payload_hash
- * as in sigv4.h. Returns 0, -EAGAIN while credentials are fetched, -ENOENT or -EKEYEXPIRED
- * (credentials_error() says why), -EINVAL for a bad URL. */
+ * as in sigv4.h. Returns 0, -EAGAIN while credentials are fetched, -ENOENT without any,
+ * -EKEYEXPIRED (then it asks the endpoint for the time: ours may be wrong), -EINVAL for a bad URL.
+ */
 int api_sign(struct api *api, const char *url, const char *payload_hash, struct api_headers *h);
 
 struct api_call;
@@ -47,8 +54,15 @@ struct api_answer { /* valid during the callback */
 int api_post(struct api *api, const char *url, json_t *body,
              void (*done)(void *arg, const struct api_answer *a), void *arg, struct api_call **out);
 void api_cancel(struct api_call **call);
-/* Takes the Date header of an answer that refused our time; logs a correction. */
-void api_set_clock(struct api *api, const char *date);
+/* Why api_sign() or api_post() failed with r, for people. */
+const char *api_sign_error(const struct api *api, int r);
+/* The service's time, as far as it is known. */
+time_t api_now(const struct api *api);
+/* Takes the Date header, "" without, of an answer that may have been given for our time being
+ * wrong. A correction is logged, and what is not believed. */
+void api_learn_time(struct api *api, const char *date);
+/* True for an answer that may mean that our time is wrong. */
+bool api_refuses_time(int status);
 /* Joins a base URL (trailing '/' allowed) and a path. Free it. */
 char *api_url(const char *base, const char *path);
 

@@ -39,6 +39,13 @@ static void fail(struct archive_lookup *l, const char *what, const struct api_an
 
 static int list(struct archive_lookup *l, const char *token);
 
+static void go_on(struct archive_lookup *l, const char *token)
+{
+    int r = list(l, token);
+    if (r < 0)
+        l->ops.done(l->arg, session_policy_unsigned(), api_sign_error(l->api, r));
+}
+
 static void on_list(void *arg, const struct api_answer *a)
 {
     struct archive_lookup *l = arg;
@@ -57,8 +64,7 @@ static void on_list(void *arg, const struct api_answer *a)
             l->ops.found(l->arg, (int64_t)llround(seconds * 1000));
     }
     if (token && ++l->pages < PAGES_MAX) {
-        if (list(l, token) < 0)
-            l->ops.done(l->arg, session_policy_answer(500, ""), "ListFragments: no next page");
+        go_on(l, token);
         return;
     }
     l->ops.done(l->arg, NULL, NULL);
@@ -91,8 +97,7 @@ static void on_endpoint(void *arg, const struct api_answer *a)
         return;
     }
     l->url = xstrdup(url);
-    if (list(l, NULL) < 0)
-        l->ops.done(l->arg, session_policy_answer(500, ""), "ListFragments: cannot be signed");
+    go_on(l, NULL);
 }
 
 int archive_lookup_start(struct archive_lookup *l, int64_t first_ms, int64_t last_ms)

@@ -52,17 +52,11 @@ static void fail(struct endpoint *e, const char *what, const struct api_answer *
 
 static void ask(struct endpoint *e, const char *path, json_t *body, answer_fn fn)
 {
-    static const struct policy none = {POLICY_RESEND, "credentials", "no credentials"};
     char *url = api_url(e->conf->url, path);
     int r = api_post(e->api, url, body, fn, e, &e->call);
     free(url);
-    if (r == 0)
-        return;
-    if (r == -EAGAIN)
-        finish(e, &none, "credentials are being fetched");
-    else
-        finish(e, &none,
-               r == -EINVAL ? "endpoint.url is not a URL" : credentials_error(e->api->credentials));
+    if (r < 0)
+        finish(e, session_policy_unsigned(), api_sign_error(e->api, r));
 }
 
 static void on_endpoint(void *arg, const struct api_answer *a)

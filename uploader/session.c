@@ -88,19 +88,19 @@ static void fail(struct session *s, const struct policy *p, const char *text)
     close_request(s);
     archive_lookup_stop(s->lookup);
     if (p->action == POLICY_CREDENTIALS)
-        credentials_refused(s->api->credentials, time(NULL));
-    if (p->action == POLICY_CLOCK)
-        api_set_clock(s->api, s->date);
+        credentials_refused(s->api->credentials);
     if (p->action == POLICY_ENDPOINT || p->action == POLICY_CREDENTIALS)
         endpoint_forget(s->endpoint);
     if (p->action == POLICY_FRAGMENT) /* the endpoint works: one fragment is what it refuses */
         retry_init(&s->retry, &retry_conf);
     int64_t wait = retry_failed(&s->retry, clock_mono_ns(), random64());
-    s->stats.reconnects++;
     s->state = SESSION_WAIT;
-    log_warn("uploader.session.failed",
-             "stream=%s endpoint=%s cause=%s what=\"%s\" do=\"%s\" retry_ms=%" PRId64,
-             s->stream->name, s->conf->url, p->name, text, p->advice, wait / NS_PER_MS);
+    s->is_unsigned = p->action == POLICY_UNSIGNED;
+    s->stats.reconnects += !s->is_unsigned;
+    if (!s->is_unsigned || credentials_error(s->api->credentials)[0]) /* else: the first fetch */
+        log_warn("uploader.session.failed",
+                 "stream=%s endpoint=%s cause=%s what=\"%s\" do=\"%s\" retry_ms=%" PRId64,
+                 s->stream->name, s->conf->url, p->name, text, p->advice, wait / NS_PER_MS);
     snprintf(note, sizeof note, "endpoint %s: %.200s: %s; retrying in %.1f s", s->conf->url, text,
              p->advice, (double)wait / NS_PER_S);
     say(s, "waiting", note);
@@ -229,6 +229,8 @@ static void answered(struct session *s, int status)
         for (struct spool_fragment *f = spool_next(s->spool, NULL); f && s->frag;
              f = f == s->frag ? NULL : spool_next(s->spool, f))
             f->sent = false;
+    if (api_refuses_time(status))
+        api_learn_time(s->api, s->date);
     fail(s, session_policy_answer(status, s->error_type), text);
 }
 
@@ -329,10 +331,10 @@ static void reset_request(struct session *s, const struct spool_fragment *f)
 static int request(struct session *s, const char *url, const struct spool_fragment *f,
                    struct http_request *how)
 {
-    static const struct policy none = {POLICY_RESEND, "credentials", "see the message"};
     struct api_headers h = {.n = 0};
     reset_request(s, f);
     int r = s->segment ? add_headers(s, url, f, &h) : -EIO;
+    credentials_note(s->api->credentials, &s->key);
     if (r == 0) {
         how->method = "POST";
         how->url = url;
@@ -345,10 +347,7 @@ static int request(struct session *s, const char *url, const struct spool_fragme
     }
     api_headers_fini(&h);
     if (r < 0)
-        fail(s, &none,
-             r == -ENOENT || r == -EKEYEXPIRED ? credentials_error(s->api->credentials)
-             : r == -EAGAIN                    ? "credentials are being fetched"
-                                               : strerror(-r));
+        fail(s, session_policy_unsigned(), api_sign_error(s->api, r));
     return r;
 }
 
@@ -496,14 +495,13 @@ static void resolved(struct session *s, const char *url)
         open_fence(s, url, f);
     } else if (settle > 0) {
         s->state = SESSION_WAIT;
+        s->is_unsigned = false;
         set_timer(s, settle);
     } else {
         s->state = SESSION_LOOKUP;
         int r = archive_lookup_start(s->lookup, first_ms - 2, last_ms + 2);
         if (r < 0)
-            fail(s, session_policy_answer(500, ""),
-                 r == -EAGAIN ? "credentials are being fetched"
-                              : credentials_error(s->api->credentials));
+            fail(s, session_policy_unsigned(), api_sign_error(s->api, r));
     }
 }
 
@@ -565,6 +563,14 @@ void session_kick(struct session *s, int64_t captured_ns)
         start(s);
     else if (s->state == SESSION_SEND && s->call && !s->in_upload)
         http_request_resume(s->call);
+}
+
+void session_signable(struct session *s)
+{
+    if (s->state != SESSION_WAIT || !s->is_unsigned)
+        return;
+    evtimer_del(s->timer);
+    start(s);
 }
 
 static void end_here(struct session *s)

@@ -35,6 +35,8 @@ void session_destroy(struct session **s);
 /* There is something new in the spool. captured_ns: when the newest frame was captured, 0 unknown.
  */
 void session_kick(struct session *s, int64_t captured_ns);
+/* Credentials have come, or the clock was corrected: what waits for that is tried now. */
+void session_signable(struct session *s);
 /* Once a second. */
 void session_tick(struct session *s);
 /* No more items come: ends the body where a fragment is complete, waits for acks; cuts elsewhere.

@@ -72,6 +72,8 @@ static const char *must_end(const struct session *s, const struct spool_fragment
         return "lookup";
     if (clock_mono_ns() - s->start_ns > (int64_t)s->conf->rotation_s * NS_PER_S)
         return "rotation";
+    if (credentials_over(s->api->credentials, &s->key))
+        return "credentials";
     return NULL;
 }
 

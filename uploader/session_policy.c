@@ -97,10 +97,10 @@ static const struct {
 } answers[] = {
     {0,
      "RequestExpired",
-     {POLICY_CLOCK, "clock", "the request's time is off; set this machine's clock (NTP)"}},
+     {POLICY_RESEND, "clock", "the request's time is off; set this machine's clock (NTP)"}},
     {0,
      "RequestTimeTooSkewed",
-     {POLICY_CLOCK, "clock", "the request's time is off; set this machine's clock (NTP)"}},
+     {POLICY_RESEND, "clock", "the request's time is off; set this machine's clock (NTP)"}},
     {0,
      "SignatureDoesNotMatch",
      {POLICY_CREDENTIALS, "credentials",
@@ -173,6 +173,14 @@ const struct policy *session_policy_answer(int status, const char *error_type)
     return status >= 500 ? &server : &other;
 }
 
+const struct policy *session_policy_unsigned(void)
+{
+    static const struct policy none = {POLICY_UNSIGNED, "credentials",
+                                       "see endpoint.credentials; it goes on by itself when there "
+                                       "are credentials"};
+    return &none;
+}
+
 static const struct {
     int error;
     struct policy policy;
@@ -185,7 +193,7 @@ static const struct {
       "the name is not resolved; check endpoint.url and the network"}},
     {-EACCES,
      {POLICY_ENDPOINT, "certificate",
-      "the endpoint's certificate is not accepted; set endpoint.ca_file"}},
+      "the endpoint's certificate is not accepted; set endpoint.ca_file, or this machine's clock"}},
     {-ENOENT,
      {POLICY_ENDPOINT, "certificate",
       "a certificate, key or CA file cannot be used; check endpoint.ca_file"}},

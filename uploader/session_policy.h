@@ -14,7 +14,7 @@ enum policy_action {
                         up */
     POLICY_ENDPOINT, /* as RESEND, and ask for the stream and its endpoint anew */
     POLICY_CREDENTIALS, /* as ENDPOINT, and get credentials anew */
-    POLICY_CLOCK,       /* as RESEND, and correct the signing clock by the answer's Date */
+    POLICY_UNSIGNED,    /* as RESEND, and at once when there are credentials */
 };
 
 struct policy {
@@ -29,6 +29,8 @@ const struct policy *session_policy_ack(int error_id, const char *code);
 bool session_policy_gives_up(const struct policy *p, unsigned tries);
 /* An answer other than 200, with its error type ("" unknown). Never NULL. */
 const struct policy *session_policy_answer(int status, const char *error_type);
+/* A request that could not be signed. */
+const struct policy *session_policy_unsigned(void);
 /* A connection that broke, error as in struct http_response. Never NULL. */
 const struct policy *session_policy_broken(int error);
 

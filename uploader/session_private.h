@@ -48,6 +48,7 @@ struct session {
     bool draining;
     bool fenced;      /* nothing of an earlier request can arrive any more */
     bool in_upload;   /* curl asks for bytes: do not resume from in there */
+    bool is_unsigned; /* waits for credentials */
     int64_t cut_ns;   /* when the last request ended without its last ack; what it sent may still
                          arrive */
     int64_t fresh_ns; /* when the spool last grew */
@@ -57,6 +58,7 @@ struct session {
     char error_type[128], date[64];
     struct buf answer; /* body of a refusal */
     struct ack_parser acks;
+    struct credentials_use key; /* what it is signed with */
     int64_t start_ns, last_ack_ns, ending_ns;
     uint64_t sent_bytes, sent_at_ack;
     bool ending;    /* the body ends as soon as what is in hand is sent */

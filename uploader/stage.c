@@ -249,11 +249,28 @@ static int add_streams(struct uploader *u)
     return r;
 }
 
-static void on_credentials(void *arg, int error)
+static void on_signable(void *arg)
 {
     struct uploader *u = arg;
-    if (error < 0)
-        log_warn("uploader.credentials", "error=\"%s\"", credentials_error(u->credentials));
+    struct upload *up;
+    TAILQ_FOREACH (up, &u->uploads, entry)
+        session_signable(up->session);
+}
+
+static void on_credentials(void *arg, int error)
+{
+    if (error == 0)
+        on_signable(arg);
+}
+
+static time_t service_time(void *arg)
+{
+    return api_now(arg);
+}
+
+static void on_provider_date(void *arg, const char *date)
+{
+    api_learn_time(arg, date);
 }
 
 static struct credentials *make_credentials(struct uploader *u)
@@ -273,7 +290,10 @@ static struct credentials *make_credentials(struct uploader *u)
                                           .key_file = c->iot_key,
                                           .ca_file = c->iot_ca,
                                           .role_alias = c->iot_role_alias,
-                                          .thing_name = c->iot_thing}};
+                                          .thing_name = c->iot_thing},
+                                  .now = service_time,
+                                  .date = on_provider_date,
+                                  .clock_arg = &u->api};
     return credentials_create(u->stage->base, u->http, &cc, on_credentials, u);
 }
 
@@ -328,7 +348,9 @@ static int setup(struct stage *st)
     u->api = (struct api){.http = u->http,
                           .credentials = u->credentials,
                           .region = st->conf->endpoint.region,
-                          .ca_file = st->conf->endpoint.ca_file};
+                          .ca_file = st->conf->endpoint.ca_file,
+                          .signable = on_signable,
+                          .arg = u};
     int r = u->syncer && u->http && u->credentials ? add_streams(u) : -ENOMEM;
     if (r == 0)
         r = connect_link(u);

@@ -26,6 +26,7 @@
 
 static struct event_base *base;
 static char dir[64], path[128];
+static time_t now; /* of every credentials object here */
 
 static void setup(void)
 {
@@ -59,16 +60,30 @@ static void write_file(const char *text)
     fclose(f);
 }
 
+static time_t test_clock(void *arg)
+{
+    return now;
+}
+
 static struct credentials *create(struct credentials_conf conf)
 {
+    conf.now = test_clock;
     return credentials_create(base, NULL, &conf, NULL, NULL);
 }
 
-static void expect(struct credentials *c, time_t now, const char *access, const char *secret,
+static int get(struct credentials *c, time_t at)
+{
+    struct sigv4_key key;
+    now = at;
+    return credentials_get(c, &key);
+}
+
+static void expect(struct credentials *c, time_t at, const char *access, const char *secret,
                    const char *token)
 {
     struct sigv4_key key;
-    ck_assert_msg(credentials_get(c, now, &key) == 0, "%s", credentials_error(c));
+    now = at;
+    ck_assert_msg(credentials_get(c, &key) == 0, "%s", credentials_error(c));
     ck_assert_str_eq(key.access_key, access);
     ck_assert_str_eq(key.secret_key, secret);
     ck_assert_pstr_eq(key.session_token, token);
@@ -96,8 +111,7 @@ START_TEST(nothing_found_names_every_source_and_no_secret)
 {
     setenv("AWS_SECRET_ACCESS_KEY", "verysecret", 1);
     struct credentials *c = create((struct credentials_conf){.file = path});
-    struct sigv4_key key;
-    ck_assert_int_eq(credentials_get(c, T0, &key), -ENOENT);
+    ck_assert_int_eq(get(c, T0), -ENOENT);
     const char *e = credentials_error(c);
     ck_assert_ptr_nonnull(strstr(e, "environment: AWS_ACCESS_KEY_ID is not set"));
     ck_assert_ptr_nonnull(strstr(e, "profile: "));
@@ -128,33 +142,31 @@ START_TEST(profile_is_chosen_by_name)
     credentials_destroy(c);
     conf.profile = "half";
     c = create(conf);
-    struct sigv4_key key;
-    ck_assert_int_eq(credentials_get(c, T0, &key), -ENOENT);
+    ck_assert_int_eq(get(c, T0), -ENOENT);
     ck_assert_ptr_nonnull(strstr(credentials_error(c), "has no [half] with"));
     credentials_destroy(c);
 }
 END_TEST
 
-static int count(void *arg, const char *profile, const struct sigv4_key *key)
-{
-    int *n = arg;
-    ck_assert(*profile && *key->access_key && *key->secret_key);
-    return ++*n == 3 ? -ECANCELED : 0;
-}
+static const struct {
+    const char *text, *says;
+} profiles[] = {
+    {"[a]\naws_access_key_id=1\nnonsense\n", "line 3 is not"},
+    {"[default]\naws_access_key_id=1\n[b]\naws_secret_access_key=2\n", "has no [default] with"},
+    {"[default]\naws_access_key_id=1\naws_secret_access_key=a b\n", "has a value with blanks"},
+    {"[default\n", "line 1 is not"},
+    {"key=before a section\n", "line 1 is not"},
+};
 
-START_TEST(every_complete_section_is_given_to_a_server)
+START_TEST(bad_profile_says_what_is_wrong)
 {
-    int n = 0, line = 0;
-    write_file("[a]\naws_access_key_id=1\naws_secret_access_key=2\n[b]\naws_access_key_id=1\n[c]\n"
-               "aws_secret_access_key=2\naws_access_key_id=1\n");
-    ck_assert_int_eq(credentials_profile_each(path, count, &n, &line), 0);
-    ck_assert_int_eq(n, 2);
-    ck_assert_int_eq(credentials_profile_each(path, count, &n, &line), -ECANCELED);
-    write_file("[a]\naws_access_key_id=1\nnonsense\n");
-    ck_assert_int_eq(credentials_profile_each(path, count, &n, &line), -EINVAL);
-    ck_assert_int_eq(line, 3);
-    ck_assert_int_eq(credentials_profile_each("/nonexistent", count, &n, &line), -ENOENT);
-    ck_assert_int_eq(credentials_profile_each("/tmp", count, &n, &line), -EINVAL);
+    write_file(profiles[_i].text);
+    struct credentials *c =
+        create((struct credentials_conf){.kind = CREDENTIALS_PROFILE, .profile_file = path});
+    ck_assert_int_eq(get(c, T0), -ENOENT);
+    ck_assert_msg(strstr(credentials_error(c), profiles[_i].says) != NULL, "%s",
+                  credentials_error(c));
+    credentials_destroy(c);
 }
 END_TEST
 
@@ -197,8 +209,7 @@ START_TEST(file_is_read_again_when_it_changes)
     expect(c, T0 + 1, "A1", "S1", "T1"); /* half written: the old ones stay */
     write_file("CREDENTIALS A22 2023-11-14T23:20:00Z S2 T2");
     expect(c, T0 + 2, "A22", "S2", "T2");
-    struct sigv4_key key;
-    ck_assert_int_eq(credentials_get(c, T0 + 4100, &key), -EKEYEXPIRED);
+    ck_assert_int_eq(get(c, T0 + 4100), -EKEYEXPIRED);
     ck_assert_ptr_nonnull(strstr(credentials_error(c), "expired"));
     credentials_destroy(c);
 }
@@ -220,8 +231,8 @@ END_TEST
 
 START_TEST(renewal_is_before_the_end_and_retries_back_off)
 {
-    ck_assert_int_eq(credentials_refresh_at(T0 + 3600, 300, T0), T0 + 3300);
-    ck_assert_int_eq(credentials_refresh_at(T0 + 100, 300, T0), T0 + 50);
+    ck_assert_int_eq(credentials_renew_at(T0 + 3600, T0), T0 + 3300);
+    ck_assert_int_eq(credentials_renew_at(T0 + 100, T0), T0 + 50);
     for (unsigned n = 0; n < 40; n++) {
         int64_t most = credentials_retry_ms(n, 0), least = credentials_retry_ms(n, UINT32_MAX);
         ck_assert_int_eq(most, n < 6 ? 1000 << n : 60000);
@@ -239,7 +250,6 @@ static const struct {
 } answers[] = {
     {IOT(",\"expiration\":\"2023-11-14T23:13:20Z\""), 0},
     {IOT(",\"expiration\":\"2023-11-14T23:13:20.123Z\""), 0},
-    {IOT(",\"expiration\":\"2023-11-14T22:13:20Z\""), -EKEYEXPIRED},
     {IOT(",\"expiration\":\"soon\""), -EINVAL},
     {IOT(",\"expiration\":5"), -EINVAL},
     {IOT(""), -EINVAL},
@@ -255,7 +265,7 @@ START_TEST(iot_answer_is_read_strictly)
     struct credentials_value v;
     char error[CREDENTIALS_ERROR_LEN] = "";
     const char *body = answers[_i].body;
-    ck_assert_int_eq(credentials_iot_parse(body, strlen(body), T0, &v, error), answers[_i].result);
+    ck_assert_int_eq(credentials_iot_parse(body, strlen(body), &v, error), answers[_i].result);
     ck_assert_int_eq(answers[_i].result == 0, error[0] == '\0');
 }
 END_TEST
@@ -267,9 +277,9 @@ static struct provider {
     struct evconnlistener *listener;
     struct bufferevent *peer;
     char endpoint[64], ca[128], cert[128], key[128], request[2048];
-    const char *status, *body;
+    const char *status, *body, *date;
     int asked, ready, error;
-    time_t now;
+    time_t service; /* what the date callback sets the clock to; 0: does not */
 } p;
 
 static X509 *make_cert(EVP_PKEY *key, const char *name)
@@ -311,8 +321,9 @@ static void on_peer_read(struct bufferevent *bev, void *arg)
     int n = evbuffer_remove(in, p.request, sizeof(p.request) - 1);
     p.request[n] = '\0';
     p.asked++;
-    evbuffer_add_printf(bufferevent_get_output(bev), "HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n%s",
-                        p.status, strlen(p.body), p.body);
+    evbuffer_add_printf(bufferevent_get_output(bev),
+                        "HTTP/1.1 %s\r\nDate: %s\r\nContent-Length: %zu\r\n\r\n%s", p.status,
+                        p.date, strlen(p.body), p.body);
 }
 
 static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *sa, int len,
@@ -332,7 +343,8 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct socka
 
 static void start_provider(void)
 {
-    p = (struct provider){.status = "200 OK", .body = "{}", .now = T0};
+    p = (struct provider){.status = "200 OK", .body = "{}", .date = "today"};
+    now = T0;
     EVP_PKEY *skey = EVP_EC_gen("P-256"), *ckey = EVP_EC_gen("P-256");
     X509 *server = make_cert(skey, "server"), *client = make_cert(ckey, "device");
     store(p.ca, "ca.pem", server, NULL);
@@ -363,10 +375,11 @@ static void stop_provider(void)
     SSL_CTX_free(p.ctx);
 }
 
-static time_t test_clock(void *arg)
+static void on_date(void *arg, const char *date)
 {
-    (void)arg;
-    return p.now;
+    ck_assert_str_eq(date, p.date);
+    if (p.service)
+        now = p.service;
 }
 
 static void on_ready(void *arg, int error)
@@ -380,7 +393,8 @@ static void on_ready(void *arg, int error)
 static struct credentials_conf iot_conf(void)
 {
     return (struct credentials_conf){.iot = {p.endpoint, p.cert, p.key, p.ca, "Alias", "cam-1"},
-                                     .now = test_clock};
+                                     .now = test_clock,
+                                     .date = on_date};
 }
 
 START_TEST(iot_certificate_is_exchanged_and_renewed)
@@ -392,8 +406,7 @@ START_TEST(iot_certificate_is_exchanged_and_renewed)
     struct http_client *http = http_client_create(base);
     struct credentials_conf conf = iot_conf();
     struct credentials *c = credentials_create(base, http, &conf, on_ready, NULL);
-    struct sigv4_key key;
-    ck_assert_int_eq(credentials_get(c, T0, &key), -EAGAIN);
+    ck_assert_int_eq(get(c, T0), -EAGAIN);
     event_base_dispatch(base);
     ck_assert_msg(p.error == 0, "%s", credentials_error(c));
     expect(c, T0, "A", "S", "T");
@@ -402,22 +415,22 @@ START_TEST(iot_certificate_is_exchanged_and_renewed)
 
     p.status = "403 Forbidden"; /* renewal refused: the old ones stay until their end */
     p.body = "{\"message\":\"Invalid thing name passed\"}";
-    p.now = T0 + 3300;
-    expect(c, p.now, "A", "S", "T");
+    expect(c, T0 + 3300, "A", "S", "T");
     event_base_dispatch(base);
     ck_assert_int_eq(p.error, -EACCES);
     ck_assert_ptr_nonnull(strstr(credentials_error(c), "answered 403: Invalid thing name passed"));
     expect(c, T0 + 3599, "A", "S", "T");
-    ck_assert_int_eq(credentials_get(c, T0 + 3600, &key), -EAGAIN);
+    ck_assert_int_eq(get(c, T0 + 3600), -EAGAIN);
 
     p.status = "200 OK";
     p.body = "{\"credentials\":{\"accessKeyId\":\"A2\",\"secretAccessKey\":\"S2\",\"sessionToken\":"
              "\"T2\","
              "\"expiration\":\"2023-11-15T01:13:20Z\"}}";
-    credentials_refused(c, p.now); /* fetches at once */
+    credentials_refused(c); /* fetches at once */
     event_base_dispatch(base);
     expect(c, T0 + 3600, "A2", "S2", "T2");
-    credentials_refused(c, p.now + 5); /* too soon after the last */
+    now += 5;
+    credentials_refused(c); /* too soon after the last */
     ck_assert_int_eq(p.asked, 3);
     ck_assert_int_eq(p.ready, 3);
     credentials_destroy(c);
@@ -447,28 +460,144 @@ START_TEST(incomplete_iot_configuration_says_what_is_missing)
     static const struct credentials_iot_conf bad[] = {
         {"https://host", "c", "k", "a", "Alias", "thing"},
         {"host", "c", "k", "a", "a/../b", "thing"},
-        {"host", "c", "k", "a", "Alias", NULL},
+        {"host", "c", "k", "a", NULL, "thing"},
         {"host", "c", "k", "a", "Alias", "t\r\nX: y"},
         {"host", NULL, "k", "a", "Alias", "thing"},
     };
     struct http_client *http = http_client_create(base);
-    struct credentials_conf conf = {.iot = bad[_i]};
+    struct credentials_conf conf = {.iot = bad[_i], .now = test_clock};
     struct credentials *c = credentials_create(base, http, &conf, NULL, NULL);
-    struct sigv4_key key;
-    ck_assert_int_eq(credentials_get(c, T0, &key), -ENOENT);
+    ck_assert_int_eq(get(c, T0), -ENOENT);
     ck_assert_int_eq(strncmp(credentials_error(c), "iot: ", 5), 0);
-    credentials_refused(c, T0);
+    credentials_refused(c);
     credentials_destroy(c);
     http_client_destroy(http);
 }
 END_TEST
 
-START_TEST(kinds_are_known_by_name)
+#define LONG_IOT IOT(",\"expiration\":\"2023-11-14T23:13:20Z\"") /* T0 + an hour */
+
+START_TEST(iot_answer_that_is_over_asks_for_the_time_first)
 {
-    enum credentials_kind kind;
-    ck_assert_int_eq(credentials_kind_parse("iot", &kind), 0);
-    ck_assert_int_eq(kind, CREDENTIALS_IOT);
-    ck_assert_int_eq(credentials_kind_parse("magic", &kind), -EINVAL);
+    start_provider();
+    p.body = LONG_IOT;
+    now = T0 + 3 * 3600; /* ahead of the provider */
+    struct http_client *http = http_client_create(base);
+    struct credentials_conf conf = iot_conf();
+    struct credentials *c = credentials_create(base, http, &conf, on_ready, NULL);
+    event_base_dispatch(base);
+    ck_assert_int_eq(p.error, -EKEYEXPIRED); /* nobody knew better */
+    ck_assert_ptr_nonnull(strstr(credentials_error(c), "set this machine's clock"));
+    p.service = T0; /* now the Date is believed */
+    credentials_refused(c);
+    event_base_dispatch(base);
+    ck_assert_int_eq(p.error, 0);
+    expect(c, T0, "A", "S", "T");
+    credentials_destroy(c);
+    http_client_destroy(http);
+    stop_provider();
+}
+END_TEST
+
+START_TEST(iot_refusals_say_what_to_do)
+{
+    ck_assert_ptr_nonnull(
+        strstr(credentials_iot_advice(403, "Invalid thing name passed"), "thing"));
+    ck_assert_ptr_nonnull(strstr(credentials_iot_advice(403, "Access Denied"), "AssumeRole"));
+    ck_assert_ptr_nonnull(strstr(credentials_iot_advice(403, ""), "certificate"));
+    ck_assert_ptr_nonnull(strstr(credentials_iot_advice(404, ""), "iot_role_alias"));
+    ck_assert_ptr_nonnull(strstr(credentials_iot_advice(503, ""), "tried again"));
+    ck_assert_ptr_nonnull(strstr(credentials_iot_advice(301, ""), "iot_endpoint"));
+}
+END_TEST
+
+/* ---- how long what was signed with them is good ---- */
+
+static struct credentials_use use_of(struct credentials *c)
+{
+    struct credentials_use use;
+    ck_assert_msg(get(c, now) == 0, "%s", credentials_error(c));
+    credentials_note(c, &use);
+    return use;
+}
+
+START_TEST(a_session_is_over_in_the_grace_period_when_there_is_a_successor)
+{
+    write_file("CREDENTIALS A1 2023-11-14T23:13:20Z S1 T1"); /* an hour */
+    now = T0;
+    struct credentials *c =
+        create((struct credentials_conf){.kind = CREDENTIALS_FILE, .file = path});
+    struct credentials_use use = use_of(c);
+    now = T0 + 3400;
+    ck_assert(!credentials_over(c, &use)); /* in the grace period, without a successor */
+    write_file("CREDENTIALS A2 2023-11-15T00:13:20Z S2 T2");
+    now = T0 + 3401;
+    ck_assert(credentials_over(c, &use));
+    use = use_of(c);
+    ck_assert(!credentials_over(c, &use));
+    write_file("CREDENTIALS A3 2023-11-15T01:13:20Z S3 T3");
+    now = T0 + 3500;
+    ck_assert(!credentials_over(c, &use)); /* newer ones, but there is time */
+    now = T0 + 2 * 3600 - CREDENTIALS_GRACE_S;
+    ck_assert(credentials_over(c, &use));
+    credentials_destroy(c);
+}
+END_TEST
+
+START_TEST(a_session_is_over_at_the_end_without_a_successor)
+{
+    write_file("CREDENTIALS A1 2023-11-14T23:13:20Z S1 T1");
+    now = T0;
+    struct credentials *c =
+        create((struct credentials_conf){.kind = CREDENTIALS_FILE, .file = path});
+    struct credentials_use use = use_of(c);
+    now = T0 + 3599;
+    ck_assert(!credentials_over(c, &use));
+    now = T0 + 3600;
+    ck_assert(credentials_over(c, &use));
+    ck_assert_int_eq(get(c, now), -EKEYEXPIRED);
+    ck_assert_ptr_nonnull(strstr(credentials_error(c), path));
+    write_file("CREDENTIALS A22 2023-11-15T01:13:20Z S2 T2");
+    expect(c, T0 + 3601, "A22", "S2", "T2");
+    credentials_destroy(c);
+}
+END_TEST
+
+#define PROFILE(n, token)                                                                          \
+    "[default]\naws_access_key_id = A" n "\naws_secret_access_key = S" n "\n" token
+
+START_TEST(temporary_keys_of_a_profile_are_left_when_it_changes)
+{
+    write_file(PROFILE("1", "aws_session_token = T1\n"));
+    now = T0;
+    struct credentials *c =
+        create((struct credentials_conf){.kind = CREDENTIALS_PROFILE, .profile_file = path});
+    struct credentials_use use = use_of(c);
+    now = T0 + 100000;
+    ck_assert(!credentials_over(c, &use)); /* nobody knows when they end */
+    write_file(PROFILE("22", "aws_session_token = T2\n"));
+    now++;
+    ck_assert(credentials_over(c, &use));
+    use = use_of(c);
+    write_file(PROFILE("22", "aws_session_token = T2\n\n")); /* touched only */
+    now++;
+    ck_assert(!credentials_over(c, &use));
+    credentials_destroy(c);
+}
+END_TEST
+
+START_TEST(keys_for_ever_end_no_session)
+{
+    write_file(PROFILE("1", ""));
+    now = T0;
+    struct credentials *c =
+        create((struct credentials_conf){.kind = CREDENTIALS_PROFILE, .profile_file = path});
+    struct credentials_use use = use_of(c);
+    write_file(PROFILE("22", ""));
+    now++;
+    ck_assert(!credentials_over(c, &use));
+    expect(c, now, "A22", "S22", NULL);
+    credentials_destroy(c);
 }
 END_TEST
 
@@ -480,7 +609,7 @@ int main(void)
     tcase_add_test(t, environment_comes_before_profile_and_file);
     tcase_add_test(t, nothing_found_names_every_source_and_no_secret);
     tcase_add_test(t, profile_is_chosen_by_name);
-    tcase_add_test(t, every_complete_section_is_given_to_a_server);
+    tcase_add_loop_test(t, bad_profile_says_what_is_wrong, 0, sizeof(profiles) / sizeof(*profiles));
     tcase_add_loop_test(t, credential_file_has_two_forms, 0, sizeof(lines) / sizeof(*lines));
     tcase_add_test(t, file_is_read_again_when_it_changes);
     tcase_add_test(t, values_out_of_bounds_are_refused);
@@ -489,7 +618,12 @@ int main(void)
     tcase_add_test(t, iot_certificate_is_exchanged_and_renewed);
     tcase_add_test(t, iot_server_that_the_ca_does_not_know_is_refused);
     tcase_add_loop_test(t, incomplete_iot_configuration_says_what_is_missing, 0, 5);
-    tcase_add_test(t, kinds_are_known_by_name);
+    tcase_add_test(t, iot_answer_that_is_over_asks_for_the_time_first);
+    tcase_add_test(t, iot_refusals_say_what_to_do);
+    tcase_add_test(t, a_session_is_over_in_the_grace_period_when_there_is_a_successor);
+    tcase_add_test(t, a_session_is_over_at_the_end_without_a_successor);
+    tcase_add_test(t, temporary_keys_of_a_profile_are_left_when_it_changes);
+    tcase_add_test(t, keys_for_ever_end_no_session);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);

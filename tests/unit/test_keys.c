@@ -10,30 +10,21 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/credentials.h"
+#include "common/credentials_source.h"
 #include "common/keys.h"
 #include "common/mem.h"
 
 static char dir[] = "/tmp/kvpipe-keys-XXXXXX";
 static char *path;
 static char seen[64];
-static int sections;
-
-static int each(void *arg, const char *profile, const struct sigv4_key *key)
-{
-    sections++;
-    ck_assert_str_eq(profile, "default");
-    ck_assert_uint_eq(strlen(key->access_key), 20);
-    ck_assert_uint_eq(strlen(key->secret_key), 40);
-    snprintf(seen, sizeof seen, "%s", key->secret_key);
-    return 0;
-}
-
 static void read_it(void)
 {
-    sections = 0;
-    ck_assert_int_eq(credentials_profile_each(path, each, NULL, NULL), 0);
-    ck_assert_int_eq(sections, 1);
+    struct credentials_value v;
+    char error[CREDENTIALS_ERROR_LEN] = "";
+    ck_assert_msg(credentials_profile_load(path, "default", &v, NULL, error) == 0, "%s", error);
+    ck_assert_uint_eq(strlen(v.access_key), 20);
+    ck_assert_uint_eq(strlen(v.secret_key), 40);
+    snprintf(seen, sizeof seen, "%s", v.secret_key);
 }
 
 START_TEST(a_new_file_is_a_profile_that_only_we_can_read)

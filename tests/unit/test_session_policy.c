@@ -57,9 +57,9 @@ static const struct {
     const char *type;
     enum policy_action want;
 } answers[] = {
-    {400, "RequestExpired", POLICY_CLOCK},
-    {403, "RequestExpired", POLICY_CLOCK},
-    {403, "RequestExpiredException", POLICY_CLOCK},
+    {400, "RequestExpired", POLICY_RESEND},
+    {403, "RequestExpired", POLICY_RESEND},
+    {403, "RequestExpiredException", POLICY_RESEND},
     {403, "", POLICY_CREDENTIALS},
     {401, "NotAuthorizedException", POLICY_CREDENTIALS},
     {400, "AccessDeniedException:http://internal/", POLICY_CREDENTIALS},
