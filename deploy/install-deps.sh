@@ -6,7 +6,7 @@ set -eu
 packages="
 build-essential gcc clang make pkg-config git ca-certificates clang-format libclang-rt-14-dev libfuzzer-14-dev
 libevent-dev libzmq3-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler
-libcurl4-openssl-dev libssl-dev libjansson-dev libyaml-dev libsqlite3-dev node-llhttp
+libcurl4-openssl-dev libssl-dev libjansson-dev zlib1g-dev libyaml-dev libsqlite3-dev node-llhttp
 libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev gstreamer1.0-plugins-base gstreamer1.0-plugins-good
 gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-tools
 check libsubunit-dev libgstrtspserver-1.0-dev ffmpeg mkvtoolnix

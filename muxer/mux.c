@@ -592,6 +592,9 @@ int mux_flush(struct mux *m, int64_t now_ns)
 {
     int r = run(m, now_ns, true);
     if (m->in_session) {
+        uint8_t declared = m->queue.declared, lead = m->queue.lead;
+        interleave_fini(&m->queue); /* no track counts as silent when it goes on */
+        interleave_init(&m->queue, declared, lead);
         fragment_end(&m->fragment);
         m->alone = false;
     }

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -66,6 +67,8 @@ static int head_write(struct spool *s, const struct iovec *iov, int n)
     for (int i = 0; i < n; i++) {
         head->bytes += iov[i].iov_len;
         s->total_bytes += iov[i].iov_len;
+        if (s->open)
+            s->open->crc = (uint32_t)crc32(s->open->crc, iov[i].iov_base, (uInt)iov[i].iov_len);
     }
     return 0;
 }
@@ -136,6 +139,23 @@ static int record_write(struct spool *s, const struct spool_record *rec, uint64_
     return 0;
 }
 
+/* The open fragment is whole: its checksum goes behind it. Without one (the disk is full) it is
+ * sent unchecked. */
+static void seal(struct spool *s)
+{
+    struct spool_fragment *f = s->open;
+    if (!f || (f->sum_end && f->holes[f->nholes - 1].end == f->end))
+        return;
+    struct spool_record rec = {.type = SPOOL_RECORD_SUM, .first = f->offset, .sum = f->crc};
+    uint64_t offset;
+    memcpy(rec.from, f->from, sizeof rec.from);
+    memcpy(rec.next, s->next, sizeof rec.next);
+    if (record_write(s, &rec, &offset) == 0 && s->open) {
+        f->sum = rec.sum;
+        f->sum_end = offset;
+    }
+}
+
 static bool same_segment(const struct spool_file *file, const struct blob *segment)
 {
     return file && file->segment && file->segment->len == segment->len &&
@@ -179,7 +199,9 @@ static int file_start(struct spool *s, const struct link_item *item,
     int fd = file_create(s, iov, 4);
     if (fd < 0)
         return fd;
-    ledger_flush(s->ledger); /* records of older files are not looked at again after a restart */
+    timeline_settle(&s->timeline); /* older files are not looked at again after a restart */
+    ledger_flush(s->ledger);
+    seal(s);
     fragment_complete(s);
     struct spool_file *old = spool_head(s), *file = spool_file_new(s->next_file++);
     if (old && !old->pins)
@@ -228,6 +250,7 @@ static int append_start(struct spool *s, const struct link_item *item,
         r = file_start(s, item, piece, scale_ns);
     } else {
         struct iovec iov = {(void *)item->payload->data, item->payload->len};
+        seal(s);
         r = head_write(s, &iov, 1);
         if (r == 0)
             fragment_complete(s);
@@ -238,6 +261,9 @@ static int append_start(struct spool *s, const struct link_item *item,
     s->open = spool_fragment_new(head, head->bytes - item->payload->len, piece->timecode);
     s->open->cluster = s->open->offset + piece->cluster;
     s->open->start_ns = item->fragment_ns;
+    s->open->crc = (uint32_t)crc32(0, item->payload->data, (uInt)item->payload->len);
+    memcpy(s->open->from, s->next, sizeof s->next);
+    s->open->epoch = s->vector.v[0];
     spool_cursor_advance(s);
     return 0;
 }
@@ -288,17 +314,16 @@ static int gap_write(struct spool *s, const struct link_item *item, uint64_t las
                                .first = item->seq,
                                .last = last};
     struct ledger_entry e = {.track = item->track,
+                             .epoch = s->vector.v[0],
                              .first = item->seq,
                              .last = last,
                              .count = last - item->seq + 1,
                              .reason = link_gap_reason_name(reason)};
-    if (!item->gap)
-        e.pts_first_ns = e.pts_last_ns = item->pts_ns;
     struct spool_file *head = spool_head(s);
     int r;
     if (head) {
-        r = record_write(s, &rec, &e.offset);
-        e.file = head->number;
+        r = record_write(s, &rec, &e.at.offset);
+        e.at.file = head->number;
     } else {
         struct spool_record start = {.type = SPOOL_RECORD_VECTOR, .vector = s->vector};
         memcpy(start.next, s->next, sizeof start.next);
@@ -308,7 +333,7 @@ static int gap_write(struct spool *s, const struct link_item *item, uint64_t las
     if (r < 0)
         return r;
     s->next[t] = last + 1;
-    ledger_add(s->ledger, &e);
+    timeline_gap(&s->timeline, &e, false);
     return 0;
 }
 
@@ -350,6 +375,8 @@ int spool_append(struct spool *s, const struct link_item *item)
     spool_fragment_count(s->open, item->track, item->seq, piece.relative);
     s->next[item->track - 1]++;
     s->stats.frames++;
+    timeline_frame(&s->timeline, item->track, s->vector.v[0], item->seq, item->pts_ns,
+                   (struct ledger_place){s->open->file->number, s->open->end - item->payload->len});
     trim(s);
     return 0;
 }
@@ -363,6 +390,7 @@ static int mark(struct spool *s, enum spool_record_type type)
 {
     struct spool_record rec = {.type = type};
     uint64_t offset;
+    seal(s);
     int r = spool_head(s) ? record_write(s, &rec, &offset) : 0;
     if (r == 0)
         fragment_complete(s);
@@ -394,17 +422,29 @@ struct spool_position spool_end_position(const struct spool *s)
     return head ? (struct spool_position){head->number, head->bytes} : (struct spool_position){0};
 }
 
-static void note_epoch_end(struct spool *s, unsigned file, uint64_t offset)
+static void note_epoch_end(struct spool *s)
 {
-    struct ledger_entry e = {.first = s->vector.v[0],
-                             .last = s->vector.v[0],
-                             .reason = "epoch_end",
-                             .file = file,
-                             .offset = offset};
-    ledger_add(s->ledger, &e);
+    timeline_epoch(&s->timeline, s->vector.v[0], s->next, s->ended);
     log_info("uploader.spool.epoch",
              "stream=%s ended=%" PRIu64 " next=%" PRIu64 ",%" PRIu64 ",%" PRIu64, s->stream,
              s->vector.v[0], s->next[0], s->next[1], s->next[2]);
+}
+
+/* The end of the log was cut, and upstream has forgotten what it said was safe. */
+static void note_torn(struct spool *s, uint64_t epoch, const uint64_t next[LINK_TRACKS_MAX])
+{
+    for (unsigned t = 0; t < LINK_TRACKS_MAX; t++) {
+        if (next[t] <= s->next[t])
+            continue;
+        struct ledger_entry e = {.track = t + 1,
+                                 .epoch = epoch,
+                                 .first = s->next[t],
+                                 .last = next[t] - 1,
+                                 .count = next[t] - s->next[t],
+                                 .reason = SPOOL_DAMAGED};
+        timeline_gap(&s->timeline, &e, false);
+    }
+    spool_ledger_sync(s);
 }
 
 int spool_session(struct spool *s, const struct link_vector *vector,
@@ -416,19 +456,26 @@ int spool_session(struct spool *s, const struct link_vector *vector,
     if (link_vector_cmp(vector, &s->vector) <= 0)
         return -EPROTO;
     for (unsigned t = 0; t < LINK_TRACKS_MAX; t++) {
-        uint64_t own = new_epoch ? 0 : s->next[t];
+        uint64_t own = new_epoch && s->vector.n ? 0 : s->next[t];
         rec.next[t] = base[t] > own ? base[t] : own;
         jump |= rec.next[t] != own;
     }
     struct spool_file *head = spool_head(s);
     rec.base_ns = head ? head->base_ns : 0;
+    if (new_epoch || jump)
+        seal(s);
     int r = head ? record_write(s, &rec, &offset) : start_write(s, &rec);
     if (r < 0)
         return r;
     if (new_epoch || jump)
         fragment_complete(s);
     if (new_epoch && s->vector.n)
-        note_epoch_end(s, head ? head->number : 0, offset);
+        note_epoch_end(s);
+    else if (jump && !s->torn)
+        timeline_jump(&s->timeline);
+    if (s->torn && (!new_epoch || !s->vector.n))
+        note_torn(s, vector->v[0], rec.next);
+    s->torn = false;
     s->vector = *vector;
     s->ended = false;
     memcpy(s->next, rec.next, sizeof s->next);

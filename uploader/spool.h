@@ -11,6 +11,11 @@
  * data and log cannot disagree. The cursor is replaced by rename; when it is lost or old, fragments
  * are looked up at the endpoint again before anything is sent twice.
  *
+ * Damage. A complete fragment is followed by a checksum of its bytes and by the numbers it began
+ * with. A fragment that is not as it was written is not sent, but logged and counted in the ledger
+ * (disk_damaged); where the structure itself is broken, reading goes on at the next fragment whose
+ * checksum is right.
+ *
  * Full. Over max_bytes, drop_oldest deletes files down to the one being written (which is closed at
  * a quarter of the limit); drop_newest logs gaps. When the disk itself is full and there is nothing
  * to delete, writes fail: the stream waits, and capture's window counts what it cannot keep. */
@@ -56,11 +61,16 @@ struct spool_fragment {
     int64_t start_ns;     /* wall clock */
     uint64_t first[LINK_TRACKS_MAX], last[LINK_TRACKS_MAX],
         count[LINK_TRACKS_MAX]; /* frames per track */
+    uint64_t epoch;
+    uint64_t from[LINK_TRACKS_MAX]; /* the numbers that were next when it began */
+    uint64_t sum_end;               /* its checksum covers [offset, sum_end); 0: it has none */
+    uint32_t sum, crc;              /* as recorded; of all bytes written so far */
     struct spool_hole *holes;
     unsigned nholes;
     bool own_tags;  /* Tags in front of its Cluster are its own: first of its segment. Else they
                        belong to the fragment before (muxer/mux.h) */
     bool complete;  /* no more blocks will come */
+    bool checked;   /* its checksum was compared */
     bool done;      /* archived, or given up */
     bool sent;      /* its first byte left in the present session */
     bool listed;    /* session.c: the endpoint said that it has it */
@@ -123,7 +133,7 @@ struct spool_position spool_end_position(const struct spool *s);
 uint64_t spool_next_number(const struct spool *s, unsigned track);
 
 /* The first fragment after `f` (NULL: of all) that is not done, in log order, or NULL. May scan one
- * file (blocks for it). */
+ * file, and reads a complete fragment to compare its checksum (blocks for it). */
 struct spool_fragment *spool_next(struct spool *s, const struct spool_fragment *f);
 /* The sent, not done fragment that an ack names: in ms, or in units of the timecode scale. NULL
  * when there is none. */

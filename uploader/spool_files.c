@@ -190,18 +190,43 @@ void spool_remove_old(struct spool *s, int64_t wall_ns)
 }
 /* --- space --- */
 
+void spool_tell(void *arg, const struct ledger_entry *e)
+{
+    struct spool *s = arg;
+    bool has =
+        e->fragment.file ? ledger_gave_up(s->ledger, e->fragment) : ledger_has(s->ledger, e->at);
+    if (!has)
+        ledger_add(s->ledger, e);
+}
+
+static void ledger_failed(struct spool *s, int error)
+{
+    if (error < 0)
+        log_warn("uploader.ledger", "stream=%s error=\"gaps.log: %s\"", s->stream,
+                 strerror(-error));
+}
+
+void spool_ledger_sync(struct spool *s)
+{
+    timeline_settle(&s->timeline);
+    ledger_failed(s, ledger_sync(s->ledger));
+}
+
 void spool_ledger_fragment(struct spool *s, const struct spool_fragment *f, const char *reason)
 {
     for (unsigned t = 0; t < LINK_TRACKS_MAX; t++) {
         if (!f->count[t])
             continue;
+        int64_t length_ns = (int64_t)((f->latest - f->timecode) * f->file->scale_ns);
         struct ledger_entry e = {.track = t + 1,
+                                 .epoch = f->epoch,
                                  .first = f->first[t],
                                  .last = f->last[t],
                                  .count = f->count[t],
                                  .reason = reason,
-                                 .pts_first_ns = f->start_ns,
-                                 .pts_last_ns = f->start_ns};
+                                 .start_ns = f->start_ns,
+                                 .end_ns = f->start_ns + length_ns,
+                                 .fragment = {f->file->number, f->offset}};
         ledger_add(s->ledger, &e);
     }
 }
@@ -233,7 +258,7 @@ int spool_drop_oldest(struct spool *s)
             spool_ledger_fragment(s, f, "disk_full");
             lost++;
         }
-        ledger_flush(s->ledger);
+        spool_ledger_sync(s);
         log_error("uploader.spool.full",
                   "stream=%s file=%06u.mkv fragments_lost=%" PRIu64
                   " cause=\"spool full\" do=\"raise spool.max_megabytes, free the disk or restore "
@@ -247,6 +272,43 @@ int spool_drop_oldest(struct spool *s)
 
 /* --- reading back --- */
 
+static int file_open(struct spool *s, struct spool_file *file)
+{
+    char name[16];
+    if (file->fd >= 0)
+        return 0;
+    spool_file_name(file->number, name);
+    file->fd = openat(s->dirfd, name, O_RDONLY | O_CLOEXEC);
+    return file->fd < 0 ? -errno : 0;
+}
+
+/* Compares a complete fragment with its checksum, once. False: it is not what was written, and done
+ * with. A frame that is sent while it is written was not on the disk yet. */
+static bool intact(struct spool *s, struct spool_fragment *f)
+{
+    uint32_t sum;
+    if (f->checked || !f->complete || !f->sum_end || f->sent)
+        return true;
+    int r = file_open(s, f->file);
+    if (r == 0)
+        r = spool_damage_sum(f->file->fd, f->offset, f->sum_end, &sum);
+    if (r == -EMFILE || r == -ENFILE || r == -ENOMEM)
+        return true; /* passes: sending will fail, and be tried again */
+    f->checked = true;
+    if (r == 0 && sum == f->sum)
+        return true;
+    log_error("uploader.spool.damaged",
+              "stream=%s file=%06u.mkv at=%" PRIu64 " bytes=%" PRIu64
+              " cause=\"%s\" effect=\"this fragment is not sent, what follows is\" do=\"check "
+              "the disk\"",
+              s->stream, f->file->number, f->offset, f->end - f->offset,
+              r < 0 ? strerror(-r) : "not what was written");
+    spool_ledger_fragment(s, f, SPOOL_DAMAGED);
+    spool_ledger_sync(s);
+    f->done = true;
+    return false;
+}
+
 struct spool_fragment *spool_next(struct spool *s, const struct spool_fragment *f)
 {
     struct spool_file *file = f ? f->file : TAILQ_FIRST(&s->files);
@@ -258,6 +320,8 @@ struct spool_fragment *spool_next(struct spool *s, const struct spool_fragment *
         if (!file->scanned)
             return NULL; /* later: nothing overtakes it */
         struct spool_fragment *next = first_undone(file, f);
+        while (next && !intact(s, next))
+            next = first_undone(file, next);
         if (next)
             return next;
     }
@@ -279,16 +343,6 @@ struct spool_fragment *spool_find_sent(struct spool *s, int64_t timecode)
         }
     }
     return units;
-}
-
-static int file_open(struct spool *s, struct spool_file *file)
-{
-    char name[16];
-    if (file->fd >= 0)
-        return 0;
-    spool_file_name(file->number, name);
-    file->fd = openat(s->dirfd, name, O_RDONLY | O_CLOEXEC);
-    return file->fd < 0 ? -errno : 0;
 }
 
 ssize_t spool_read(struct spool *s, const struct spool_fragment *f, uint64_t *pos, void *dst,
@@ -354,7 +408,7 @@ void spool_give_up(struct spool *s, struct spool_fragment *f, const char *reason
     if (f->done)
         return;
     spool_ledger_fragment(s, f, reason);
-    ledger_flush(s->ledger);
+    spool_ledger_sync(s);
     f->done = true;
     spool_cursor_advance(s);
     spool_remove_old(s, clock_wall_ns());
@@ -369,8 +423,10 @@ void spool_on_drop(struct spool *s, void (*fn)(void *arg, struct spool_fragment 
 void spool_tick(struct spool *s, int64_t wall_ns)
 {
     struct spool_file *file;
-    if (ledger_flush(s->ledger) < 0)
-        log_warn("uploader.ledger", "stream=%s error=\"gaps.log cannot be written\"", s->stream);
+    timeline_tick(&s->timeline);
+    if (!timeline_waiting(
+            &s->timeline)) /* the file says how far it goes: nothing may be left out */
+        ledger_failed(s, ledger_flush(s->ledger));
     TAILQ_FOREACH (file, &s->files, entry) {
         if (file->archived || file->scanned)
             continue;
@@ -419,7 +475,7 @@ struct spool_stats spool_get_stats(const struct spool *s)
     struct spool_file *file;
     struct spool_fragment *f;
     uint64_t held_bytes = 0;
-    st.dropped = ledger_count(s->ledger);
+    st.dropped = ledger_count(s->ledger) + timeline_waiting(&s->timeline);
     TAILQ_FOREACH (file, &s->files, entry) {
         if (!file->archived && !file->scanned)
             st.backlog_bytes += file->bytes;

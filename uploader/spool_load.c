@@ -24,7 +24,9 @@
 struct load {
     struct spool *s;
     struct spool_file *file;
+    int fd;
     struct spool_fragment *open;
+    struct timeline *timeline;
     struct link_vector vector;
     uint64_t next[LINK_TRACKS_MAX];
     bool ended;
@@ -57,9 +59,12 @@ static int load_fragment(void *arg, uint64_t offset, uint64_t cluster, uint64_t 
     bool first = TAILQ_EMPTY(&l->file->fragments);
     load_close(l);
     l->open = spool_fragment_new(l->file, offset, timecode);
-    l->open->done = before_cursor(l->s, l->file->number, offset);
+    l->open->epoch = l->vector.v[0];
+    l->open->done = before_cursor(l->s, l->file->number, offset) ||
+                    ledger_gave_up(l->s->ledger, (struct ledger_place){l->file->number, offset});
     l->open->cluster = cluster;
     l->open->doubt = true;
+    memcpy(l->open->from, l->next, sizeof l->next);
     if (first)
         l->file->start_ns = l->open->start_ns;
     return 0;
@@ -71,48 +76,86 @@ static int load_block(void *arg, unsigned track, int16_t relative, uint64_t offs
     if (!l->open || l->next[track - 1] == UINT64_MAX)
         return -EBADMSG;
     l->open->end = offset + len;
-    spool_fragment_count(l->open, track, l->next[track - 1]++, relative);
+    spool_fragment_count(l->open, track, l->next[track - 1], relative);
+    int64_t time = (int64_t)l->open->timecode + relative;
+    timeline_frame(l->timeline, track, l->vector.v[0], l->next[track - 1]++,
+                   l->file->base_ns + time * (int64_t)l->file->scale_ns,
+                   (struct ledger_place){l->file->number, offset});
     return 0;
-}
-
-static void load_ledger(struct load *l, const struct ledger_entry *e)
-{
-    if (!ledger_has(l->s->ledger, e->file, e->offset))
-        ledger_add(l->s->ledger, e);
 }
 
 static int load_gap(struct load *l, const struct spool_record *rec, uint64_t offset)
 {
     struct ledger_entry e = {.track = rec->track,
+                             .epoch = l->vector.v[0],
                              .first = rec->first,
                              .last = rec->last,
                              .count = rec->last - rec->first + 1,
                              .reason = link_gap_reason_name(rec->reason),
-                             .file = l->file->number,
-                             .offset = offset};
+                             .at = {l->file->number, offset}};
     if (rec->first != l->next[rec->track - 1])
         return -EBADMSG;
     l->next[rec->track - 1] = rec->last + 1;
-    load_ledger(l, &e);
+    timeline_gap(l->timeline, &e, ledger_has(l->s->ledger, e.at));
     return 0;
 }
 
 static void load_vector(struct load *l, const struct spool_record *rec, uint64_t offset)
 {
     bool new_epoch = l->vector.n && rec->vector.n && l->vector.v[0] != rec->vector.v[0];
-    if (new_epoch) {
-        struct ledger_entry e = {.first = l->vector.v[0],
-                                 .last = l->vector.v[0],
-                                 .reason = "epoch_end",
-                                 .file = l->file->number,
-                                 .offset = offset};
-        load_ledger(l, &e);
-    }
+    if (new_epoch)
+        timeline_epoch(l->timeline, l->vector.v[0], l->next, l->ended);
+    else if (memcmp(l->next, rec->next, sizeof l->next) != 0)
+        timeline_jump(l->timeline);
     if (new_epoch || memcmp(l->next, rec->next, sizeof l->next) != 0)
         load_close(l);
     l->vector = rec->vector;
     l->ended = false;
     memcpy(l->next, rec->next, sizeof l->next);
+}
+
+/* What lies in [at, resume) is not what was written; the numbers were `from` before it and are
+ * `next` behind it. A fragment that is open there is lost as a whole. */
+static void lose(struct load *l, uint64_t at, uint64_t resume, const uint64_t from[LINK_TRACKS_MAX],
+                 const uint64_t next[LINK_TRACKS_MAX])
+{
+    struct ledger_entry e = {
+        .epoch = l->vector.v[0], .reason = SPOOL_DAMAGED, .fragment = {l->file->number, at}};
+    bool archived = before_cursor(l->s, l->file->number, resume) || (l->open && l->open->done);
+    uint64_t lost = 0;
+    for (unsigned t = 0; t < LINK_TRACKS_MAX; t++) {
+        if (next[t] <= from[t])
+            continue;
+        e.track = t + 1;
+        e.first = from[t];
+        e.last = next[t] - 1;
+        e.count = next[t] - from[t];
+        lost += archived ? 0 : e.count;
+        timeline_gap(l->timeline, &e, archived);
+    }
+    log_error("uploader.spool.damaged",
+              "stream=%s file=%06u.mkv at=%" PRIu64 " bytes=%" PRIu64 " frames_lost=%" PRIu64
+              " effect=\"this part is not sent, what follows is\" do=\"check the disk\"",
+              l->s->stream, l->file->number, at, resume - at, lost);
+    if (l->open)
+        l->open->done = true;
+    load_close(l);
+    memcpy(l->next, next, sizeof l->next);
+}
+
+/* A fragment that is out of place has a checksum that does not fit it: it is not looked at. */
+static void load_sum(struct load *l, const struct spool_record *rec, uint64_t offset)
+{
+    struct spool_fragment *f = l->open;
+    uint32_t sum;
+    if (!f || rec->first != f->offset)
+        return;
+    if (spool_damage_sum(l->fd, f->offset, offset, &sum) == 0 && sum == rec->sum) {
+        f->sum = sum;
+        f->sum_end = offset;
+    } else {
+        lose(l, f->offset, offset, rec->from, rec->next);
+    }
 }
 
 static int load_record(void *arg, const struct spool_record *rec, uint64_t offset, uint64_t end)
@@ -141,6 +184,9 @@ static int load_record(void *arg, const struct spool_record *rec, uint64_t offse
     case SPOOL_RECORD_CLOSED:
         load_close(l);
         return 0;
+    case SPOOL_RECORD_SUM:
+        load_sum(l, rec, offset);
+        return 0;
     case SPOOL_RECORD_CONTINUES:
         l->file->continues = true;
         return 0;
@@ -150,8 +196,8 @@ static int load_record(void *arg, const struct spool_record *rec, uint64_t offse
     return -EBADMSG;
 }
 
-/* Fills file and *l; returns the length that is whole. */
-static uint64_t load_file(struct load *l, int fd, int *error)
+/* One pass from `start` (0, or a fragment). Returns up to where the file is whole. */
+static uint64_t load_part(struct load *l, int fd, uint64_t start, int *error)
 {
     static const struct spool_scan_ops ops = {.header = load_header,
                                               .fragment = load_fragment,
@@ -159,16 +205,90 @@ static uint64_t load_file(struct load *l, int fd, int *error)
                                               .record = load_record};
     struct spool_scan scan;
     spool_scan_init(&scan, &ops, l);
-    *error = spool_scan_fd(&scan, fd);
+    *error = start ? spool_scan_resume(&scan, l->file->segment, start) : 0;
+    if (*error == 0)
+        *error = spool_scan_fd(&scan, fd);
     uint64_t whole = spool_scan_whole(&scan);
     spool_scan_fini(&scan);
+    return whole;
+}
+
+static bool is_damage(int error)
+{
+    return error == -EBADMSG || error == -EFBIG || error == -ENOBUFS || error == -EIO;
+}
+
+/* Fills file and *l; returns the length that is whole. What is broken in the middle is passed over.
+ */
+static uint64_t load_file(struct load *l, int fd, int *error)
+{
+    struct spool_record rec;
+    l->fd = fd;
+    uint64_t whole = load_part(l, fd, 0, error);
+    while (whole && whole < l->file->bytes && (*error == 0 || is_damage(*error))) {
+        if (l->open && l->open->sum_end)
+            load_close(l);
+        uint64_t at = l->open ? l->open->offset : whole, resume;
+        uint64_t end = spool_damage_next(fd, whole, l->file->bytes, l->open ? at : 0, &rec);
+        if (!end)
+            break;
+        if (l->open && rec.first == at)
+            lose(l, at, resume = end, rec.from, rec.next);
+        else
+            lose(l, at, resume = rec.first, l->open ? l->open->from : l->next, rec.from);
+        whole = load_part(l, fd, resume, error);
+    }
     l->file->scanned = true;
     return whole;
 }
 
+static int stop_at_begin(void *arg, const struct spool_record *rec, uint64_t offset, uint64_t end)
+{
+    *(struct spool_record *)arg = *rec;
+    return -ECANCELED;
+}
+
+/* The numbers with which the file behind this one begins, when it goes on with the same epoch. */
+static bool next_begin(struct spool *s, const struct spool_file *file, uint64_t epoch,
+                       struct spool_record *rec)
+{
+    static const struct spool_scan_ops ops = {.record = stop_at_begin};
+    const struct spool_file *next = TAILQ_NEXT(file, entry);
+    struct spool_scan scan;
+    char name[16];
+    if (!next)
+        return false;
+    spool_file_name(next->number, name);
+    int fd = openat(s->dirfd, name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    spool_scan_init(&scan, &ops, rec);
+    int r = spool_scan_fd(&scan, fd);
+    spool_scan_fini(&scan);
+    close(fd);
+    return r == -ECANCELED && rec->vector.n && (!epoch || rec->vector.v[0] == epoch);
+}
+
+/* The end of an older file, or all of it, cannot be read. */
+static void lose_rest(struct load *l, int fd, uint64_t whole)
+{
+    struct spool_record first, next = {0};
+    uint64_t epoch = l->vector.n ? l->vector.v[0] : 0;
+    if (!whole && spool_damage_next(fd, 0, l->file->bytes, 0, &first))
+        memcpy(l->next, first.from, sizeof l->next); /* as near as can be known */
+    if (!next_begin(l->s, l->file, epoch, &next))
+        memcpy(next.next, l->next, sizeof next.next);
+    bool broken = l->open && !l->open->sum_end;
+    if (!broken)
+        load_close(l);
+    lose(l, broken ? l->open->offset : whole, l->file->bytes, broken ? l->open->from : l->next,
+         next.next);
+}
+
 void spool_file_scan(struct spool *s, struct spool_file *file)
 {
-    struct load l = {.s = s, .file = file};
+    struct timeline timeline;
+    struct load l = {.s = s, .file = file, .timeline = &timeline};
     char name[16];
     int error = 0;
     if (file->scanned)
@@ -183,13 +303,12 @@ void spool_file_scan(struct spool *s, struct spool_file *file)
                   strerror(errno));
         return;
     }
+    timeline_init(&timeline, spool_tell, s);
     uint64_t whole = load_file(&l, fd, &error);
+    if (whole < file->bytes)
+        lose_rest(&l, fd, whole);
+    timeline_settle(&timeline);
     load_close(&l);
-    if (error < 0 || whole < file->bytes)
-        log_error("uploader.spool.damaged",
-                  "stream=%s file=%s at=%" PRIu64 " bytes=%" PRIu64
-                  " effect=\"what follows is not sent\"",
-                  s->stream, name, whole, file->bytes - whole);
     close(fd);
 }
 
@@ -197,6 +316,7 @@ static int load_tail(struct spool *s, struct spool_file *file, int fd, uint64_t 
 {
     if (whole == file->bytes)
         return 0;
+    s->torn = true;
     log_warn("uploader.spool.torn_tail",
              "stream=%s file=%06u.mkv cut_bytes=%" PRIu64 " at=%" PRIu64, s->stream, file->number,
              file->bytes - whole, whole);
@@ -207,12 +327,36 @@ static int load_tail(struct spool *s, struct spool_file *file, int fd, uint64_t 
     return 0;
 }
 
+/* A last file without its first record: it was never whole, or its head is damaged. */
+static void set_aside(struct spool *s, struct spool_file *file, int fd, const char *name)
+{
+    char aside[32];
+    struct spool_record rec;
+    if (spool_damage_next(fd, 0, file->bytes, 0, &rec)) {
+        snprintf(aside, sizeof aside, "%s.damaged", name);
+        log_error("uploader.spool.damaged",
+                  "stream=%s file=%s at=0 bytes=%" PRIu64 " effect=\"set aside as %s, not sent\" "
+                  "do=\"check the disk\"",
+                  s->stream, name, file->bytes, aside);
+        renameat(s->dirfd, name, s->dirfd, aside);
+        s->torn = true;
+    } else {
+        log_warn("uploader.spool.torn_tail",
+                 "stream=%s file=%s cut_bytes=%" PRIu64 " note=\"no record in it\"", s->stream,
+                 name, file->bytes);
+        unlinkat(s->dirfd, name, 0);
+    }
+    s->total_bytes -= file->bytes;
+    TAILQ_REMOVE(&s->files, file, entry);
+    spool_file_free(file);
+}
+
 /* Takes over the last file that has at least its first record; removes one that has not. */
 static int load_last(struct spool *s)
 {
     struct spool_file *file;
     while ((file = TAILQ_LAST(&s->files, spool_files))) {
-        struct load l = {.s = s, .file = file};
+        struct load l = {.s = s, .file = file, .timeline = &s->timeline};
         char name[16];
         int error = 0;
         spool_file_name(file->number, name);
@@ -220,7 +364,7 @@ static int load_last(struct spool *s)
         if (fd < 0)
             return -errno;
         uint64_t whole = load_file(&l, fd, &error);
-        if (error < 0 && error != -EBADMSG && error != -EFBIG && error != -ENOBUFS) {
+        if (error < 0 && !is_damage(error)) {
             close(fd);
             return error;
         }
@@ -230,16 +374,12 @@ static int load_last(struct spool *s)
             s->vector = l.vector;
             s->ended = l.ended;
             memcpy(s->next, l.next, sizeof s->next);
-            return load_tail(s, file, fd, whole);
+            int r = load_tail(s, file, fd, whole);
+            return r < 0 || !s->open ? r
+                                     : spool_damage_sum(fd, s->open->offset, whole, &s->open->crc);
         }
+        set_aside(s, file, fd, name);
         close(fd);
-        log_warn("uploader.spool.torn_tail",
-                 "stream=%s file=%s cut_bytes=%" PRIu64 " note=\"no record in it\"", s->stream,
-                 name, file->bytes);
-        unlinkat(s->dirfd, name, 0);
-        s->total_bytes -= file->bytes;
-        TAILQ_REMOVE(&s->files, file, entry);
-        spool_file_free(file);
     }
     return 0;
 }
@@ -334,9 +474,11 @@ static int open_dir(struct spool *s, const char *path)
 
 static int load_all(struct spool *s)
 {
-    int r = ledger_open(s->dirfd, s->stream, &s->ledger);
+    int r = load_names(s);
+    struct spool_file *first = TAILQ_FIRST(&s->files);
     if (r == 0)
-        r = load_names(s);
+        r = ledger_open(s->dirfd, s->stream, first ? first->number : 1, &s->ledger);
+    timeline_init(&s->timeline, spool_tell, s);
     load_cursor(s);
     if (r == 0)
         r = load_last(s);
@@ -391,6 +533,8 @@ void spool_close(struct spool **sp)
     file = TAILQ_LAST(&s->files, spool_files);
     if (s->sync && file && file->fd >= 0)
         syncer_request(s->syncer, file->fd, false, s->stream);
+    if (s->ledger)
+        timeline_settle(&s->timeline);
     ledger_close(&s->ledger);
     while ((file = TAILQ_FIRST(&s->files))) {
         TAILQ_REMOVE(&s->files, file, entry);

@@ -8,8 +8,10 @@
 #include "uploader/spool.h"
 #include "uploader/spool_scan.h"
 #include "uploader/syncer.h"
+#include "uploader/timeline.h"
 
-#define SPOOL_HOLES_MAX 100000u /* records in one fragment */
+#define SPOOL_DAMAGED "disk_damaged" /* reason in the ledger */
+#define SPOOL_HOLES_MAX 100000u      /* records in one fragment */
 #define SPOOL_VOID_MAX_BYTES (SPOOL_RECORD_MAX_BYTES + 16)
 
 TAILQ_HEAD(spool_files, spool_file);
@@ -23,12 +25,14 @@ struct spool {
     bool sync;
     struct syncer *syncer;
     struct ledger *ledger;
+    struct timeline timeline;    /* of the last file */
     struct spool_files files;    /* oldest first; the last is the one written to */
     unsigned next_file;          /* number of the next new file */
     struct spool_fragment *open; /* its cluster takes blocks; NULL: none does */
     struct link_vector vector;
     uint64_t next[LINK_TRACKS_MAX];
     bool ended, full;
+    bool torn; /* the end of the log was cut at start: what upstream has not any more is lost */
     unsigned cursor_file;
     uint64_t cursor_offset;
     struct spool_stats stats;
@@ -49,8 +53,20 @@ struct spool_fragment *spool_fragment_new(struct spool_file *file, uint64_t offs
 void spool_fragment_count(struct spool_fragment *f, unsigned track, uint64_t number,
                           int16_t relative);
 int spool_fragment_hole(struct spool_fragment *f, uint64_t offset, uint64_t end);
+/* For a timeline: an entry that the ledger does not have yet goes there. */
+void spool_tell(void *arg, const struct ledger_entry *e);
+/* Writes what the ledger is to tell of, with what waits in the timeline, and syncs it: before
+ * anything is forgotten that it tells of. Blocks on the disk. */
+void spool_ledger_sync(struct spool *s);
 void spool_ledger_fragment(struct spool *s, const struct spool_fragment *f, const char *reason);
 void spool_cursor_write(struct spool *s);
+/* CRC-32 of the bytes [from, to) of a file. Returns 0 or a negative errno. */
+int spool_damage_sum(int fd, uint64_t from, uint64_t to, uint32_t *sum);
+/* Looks in [from, end) for the first checksum record by which reading can go on: the one of the
+ * fragment that is broken (`broken`: its offset), or one that is right. Returns where the record
+ * ends, 0 when there is none. */
+uint64_t spool_damage_next(int fd, uint64_t from, uint64_t end, uint64_t broken,
+                           struct spool_record *rec);
 /* Moves the cursor over everything done; files that are left behind need no fragments in memory any
  * more. */
 void spool_cursor_advance(struct spool *s);

@@ -1,23 +1,13 @@
 /* Encoding of the spool's log records.
- * Relies on nothing.
+ * Relies on zlib for the checksum.
  * Leaves writing and finding the elements to spool.c and spool_scan.c. */
 #include "uploader/spool_record.h"
 
 #include <errno.h>
 #include <string.h>
+#include <zlib.h>
 
 static const uint8_t magic[4] = {'k', 'v', 'p', '1'};
-
-static uint32_t crc32_of(const uint8_t *p, size_t len)
-{
-    uint32_t crc = 0xffffffffu;
-    for (size_t i = 0; i < len; i++) {
-        crc ^= p[i];
-        for (int bit = 0; bit < 8; bit++)
-            crc = crc >> 1 ^ (0xedb88320u & -(crc & 1));
-    }
-    return ~crc;
-}
 
 static uint8_t *put(uint8_t *p, uint64_t v, unsigned bytes)
 {
@@ -57,8 +47,13 @@ size_t spool_record_encode(const struct spool_record *rec, uint8_t out[SPOOL_REC
         p = put(p, rec->reason, 1);
         p = put(p, rec->first, 8);
         p = put(p, rec->last, 8);
+    } else if (rec->type == SPOOL_RECORD_SUM) {
+        p = put(p, rec->first, 8);
+        for (unsigned i = 0; i < LINK_TRACKS_MAX; i++)
+            p = put(put(p, rec->from[i], 8), rec->next[i], 8);
+        p = put(p, rec->sum, 4);
     }
-    p = put(p, crc32_of(out, (size_t)(p - out)), 4);
+    p = put(p, crc32(0, out, (uInt)(p - out)), 4);
     return (size_t)(p - out);
 }
 
@@ -71,6 +66,8 @@ static size_t length_of(enum spool_record_type type, unsigned vector_n)
         return 6 + 8 * vector_n + 8 * LINK_TRACKS_MAX + 8 + 4;
     case SPOOL_RECORD_GAP:
         return 5 + 2 + 16 + 4;
+    case SPOOL_RECORD_SUM:
+        return SPOOL_RECORD_SUM_BYTES;
     case SPOOL_RECORD_ENDED:
     case SPOOL_RECORD_CLOSED:
     case SPOOL_RECORD_CONTINUES:
@@ -101,7 +98,7 @@ int spool_record_decode(const uint8_t *p, size_t len, struct spool_record *rec)
     if (n > LINK_VECTOR_MAX || len != length_of(rec->type, n))
         return -EBADMSG;
     const uint8_t *crc = p + len - 4;
-    if (get(&crc, 4) != crc32_of(start, len - 4))
+    if (get(&crc, 4) != crc32(0, start, (uInt)(len - 4)))
         return -EBADMSG;
     p += 5;
     if (has_vector(rec->type)) {
@@ -116,6 +113,13 @@ int spool_record_decode(const uint8_t *p, size_t len, struct spool_record *rec)
         rec->reason = (enum link_gap_reason)get(&p, 1);
         rec->first = get(&p, 8);
         rec->last = get(&p, 8);
+    } else if (rec->type == SPOOL_RECORD_SUM) {
+        rec->first = get(&p, 8);
+        for (unsigned i = 0; i < LINK_TRACKS_MAX; i++) {
+            rec->from[i] = get(&p, 8);
+            rec->next[i] = get(&p, 8);
+        }
+        rec->sum = (uint32_t)get(&p, 4);
     }
     return check(rec);
 }

@@ -18,7 +18,7 @@ static int on_header(void *arg, const struct mkv_header *header, const uint8_t *
     struct spool_scan *s = arg;
     uint64_t scale =
         header->timecode_scale_ns ? header->timecode_scale_ns : MKV_TIMECODE_SCALE_DEFAULT_NS;
-    return s->ops.header ? s->ops.header(s->arg, raw, raw_len, scale) : 0;
+    return s->ops.header && !s->began ? s->ops.header(s->arg, raw, raw_len, scale) : 0;
 }
 
 static int on_cluster(void *arg, uint64_t offset, uint64_t timecode)
@@ -27,8 +27,8 @@ static int on_cluster(void *arg, uint64_t offset, uint64_t timecode)
     if (!s->began)
         return -EBADMSG;
     s->cluster_pending = true;
-    s->start_offset = s->tags_pending ? s->tags_offset : offset;
-    s->cluster_offset = offset;
+    s->start_offset = s->tags_pending ? s->tags_offset : offset + s->skew;
+    s->cluster_offset = offset + s->skew;
     s->timecode = timecode;
     s->tags_pending = false;
     return 0;
@@ -39,7 +39,7 @@ static int on_tags(void *arg, uint64_t offset, const uint8_t *raw, size_t raw_le
 {
     struct spool_scan *s = arg;
     if (!s->tags_pending)
-        s->tags_offset = offset;
+        s->tags_offset = offset + s->skew;
     s->tags_pending = true;
     return 0;
 }
@@ -50,13 +50,15 @@ static int on_block(void *arg, const struct mkv_block *b)
     int r = 0;
     if (b->track < 1 || b->track > LINK_TRACKS_MAX || !b->simple)
         return -EBADMSG;
+    if ((s->cluster_pending ? s->start_offset : b->offset + s->skew) != s->whole)
+        return -EBADMSG; /* something that nobody wrote lies between */
     if (s->cluster_pending && s->ops.fragment)
         r = s->ops.fragment(s->arg, s->start_offset, s->cluster_offset, s->timecode);
     s->cluster_pending = false;
     if (r == 0 && s->ops.block)
-        r = s->ops.block(s->arg, b->track, b->relative, b->offset, b->raw_len);
+        r = s->ops.block(s->arg, b->track, b->relative, b->offset + s->skew, b->raw_len);
     if (r == 0)
-        s->whole = b->offset + b->raw_len;
+        s->whole = b->offset + s->skew + b->raw_len;
     return r;
 }
 
@@ -72,11 +74,12 @@ static int on_void(void *arg, uint64_t offset, const uint8_t *body, size_t len)
     struct spool_scan *s = arg;
     struct spool_record rec;
     int r = spool_record_decode(body, len, &rec);
-    if (r == -ENOENT && s->began)
-        return 0;
-    if (r < 0)
+    if (r < 0) /* nobody else writes here */
         return -EBADMSG;
     if (s->began == (rec.type == SPOOL_RECORD_BEGIN) || s->cluster_pending || s->tags_pending)
+        return -EBADMSG;
+    offset += s->skew;
+    if (s->began && offset != s->whole)
         return -EBADMSG;
     s->began = true;
     r = s->ops.record ? s->ops.record(s->arg, &rec, offset, void_end(offset, len)) : 0;
@@ -94,6 +97,14 @@ void spool_scan_init(struct spool_scan *s, const struct spool_scan_ops *ops, voi
                                                      .void_element = on_void};
     *s = (struct spool_scan){.ops = *ops, .arg = arg};
     mkv_reader_init(&s->reader, &reader_ops, s, SCAN_ELEMENT_MAX);
+}
+
+int spool_scan_resume(struct spool_scan *s, const struct blob *segment, uint64_t offset)
+{
+    s->began = true;
+    s->start = s->whole = offset;
+    s->skew = offset - segment->len;
+    return spool_scan_feed(s, segment->data, segment->len);
 }
 
 void spool_scan_fini(struct spool_scan *s)
@@ -114,7 +125,7 @@ uint64_t spool_scan_whole(const struct spool_scan *s)
 int spool_scan_fd(struct spool_scan *s, int fd)
 {
     uint8_t *chunk = xmalloc(SCAN_READ_BYTES);
-    off_t at = 0;
+    off_t at = (off_t)s->start;
     int r = 0;
     while (r == 0) {
         ssize_t n = pread(fd, chunk, SCAN_READ_BYTES, at);

@@ -27,16 +27,21 @@ struct spool_scan {
     bool tags_pending, cluster_pending, began;
     uint64_t tags_offset, start_offset, cluster_offset, timecode;
     uint64_t whole;
+    uint64_t start, skew; /* the reader counts what lies at start + n as start + n - skew */
 };
 
 void spool_scan_init(struct spool_scan *s, const struct spool_scan_ops *ops, void *arg);
+/* Starts in the middle of a file of this segment, at the beginning of a fragment. Returns 0 or
+ * -EBADMSG. */
+int spool_scan_resume(struct spool_scan *s, const struct blob *segment, uint64_t offset);
 void spool_scan_fini(struct spool_scan *s);
 /* Returns 0, or the negative errno of damage or of an op; final. */
 int spool_scan_feed(struct spool_scan *s, const void *data, size_t len);
 /* Where the last whole piece (block or record with all that belongs before it) ends: cut here. 0
  * when the file has not even its first record. */
 uint64_t spool_scan_whole(const struct spool_scan *s);
-/* Feeds a whole file from its start; blocks on the disk. Returns as feed, or the errno of read. */
+/* Feeds a whole file from its start, or from where it resumes; blocks on the disk. Returns as feed,
+ * or the errno of read. */
 int spool_scan_fd(struct spool_scan *s, int fd);
 
 /* A piece as the muxer sends it: [Tags][Cluster, Timecode] SimpleBlock. */
