@@ -15,8 +15,13 @@ Scripts:
   reset: K                    TCP reset in the middle of the K-th fragment
   error: ID                   ERROR ack for the K-th fragment (at: K, default 1) and the end
   acks: split, bunched, repeated, shuffled, malformed, oversized
+
+The keys map an access key to its secret, or to a Key: temporary ones, whose token must be sent and which end, and what is sent
+with them then. A request whose time is more than 15 minutes off is answered as the service does, with its Date (.date()).
 """
+import calendar
 import collections
+import email.utils
 import hashlib
 import hmac
 import json
@@ -28,6 +33,8 @@ import time
 import urllib.parse
 
 Fragment = collections.namedtuple("Fragment", "timecode payloads request")
+Key = collections.namedtuple("Key", "secret token expires")
+WINDOW_S = 900
 CLUSTER, TIMECODE, SIMPLE_BLOCK, TAGS = 0x1F43B675, 0xE7, 0xA3, 0x1254C367
 UNKNOWN = -1
 CODES = {4000: "STREAM_READ_ERROR", 4001: "MAX_FRAGMENT_SIZE_REACHED", 4002: "MAX_FRAGMENT_DURATION_REACHED",
@@ -61,6 +68,10 @@ class Request:
     def __init__(self, method, target, headers):
         self.method, self.target, self.path, self.headers = method, target, target.partition("?")[0], headers
         self.body, self.at = b"", time.time()
+
+
+def amz_time(text):
+    return calendar.timegm(time.strptime(text, "%Y%m%dT%H%M%SZ"))
 
 
 class Matroska:
@@ -118,6 +129,8 @@ class FaultEndpoint:
         self.host, self.port = host, self.listener.getsockname()[1]
         self.data_url = None           # what GetDataEndpoint names; None: this one
         self.requests, self.refused = [], []  # every request; what the signature check refused
+        self.mistimed, self.expired = [], []  # signed for another time; signed right, but with keys that had ended
+        self.date = lambda: email.utils.formatdate(usegmt=True)  # None: no such header
         self.puts = 0
         self.archive = []              # Fragments, in the order of their PERSISTED acks
         self.connections = set()
@@ -170,19 +183,41 @@ class FaultEndpoint:
             r.body = reader.read(int(headers.get("content-length", "0")))
         with self.lock:
             self.requests.append(r)
-        key = re.search(r"Credential=([^/]+)/", headers.get("authorization", ""))
-        if not key or key.group(1) not in self.keys or not headers["authorization"].endswith(signature_of(r, self.keys[key.group(1)])):
-            self.refused.append(r)
-            return self.reply(c, 403, {"message": "The signature does not match."}, "SignatureDoesNotMatch")
+        refusal = self.check(r)
+        if refusal:
+            return self.reply(c, *refusal)
         if r.path == "/putMedia":
             self.put_media(c, reader, r)
             return False
         return self.control(c, r)
 
+    def check(self, r):
+        """What to answer in place of serving the request, or None. Order as the service's: who, signature, time, token."""
+        if "authorization" not in r.headers:
+            return 403, {"message": "Missing Authentication Token"}, "MissingAuthenticationTokenException"
+        name = re.search(r"Credential=([^/]+)/", r.headers["authorization"])
+        key = self.keys.get(name and name.group(1))
+        secret = key.secret if isinstance(key, Key) else key
+        if not key or not r.headers["authorization"].endswith(signature_of(r, secret)):
+            self.refused.append(r)
+            return 403, {"message": "The signature does not match."}, "SignatureDoesNotMatch"
+        r.key, r.signed_at = name.group(1), amz_time(r.headers["x-amz-date"])
+        if abs(r.signed_at - r.at) > WINDOW_S:
+            self.mistimed.append(r)
+            return 403, {"message": "Signature expired or not yet current"}, "InvalidSignatureException"
+        if isinstance(key, Key) and r.headers.get("x-amz-security-token") != key.token:
+            self.refused.append(r)
+            return 403, {"message": "The security token is invalid"}, "UnrecognizedClientException"
+        if isinstance(key, Key) and r.at >= key.expires:
+            self.expired.append(r)
+            return 403, {"message": "The security token has expired"}, "ExpiredTokenException"
+        return None
+
     def reply(self, c, status, body, error=None):
-        text = json.dumps(body)
-        c.sendall(("HTTP/1.1 %d X\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n%s" % (
-            status, "x-amzn-ErrorType: %s\r\n" % error if error else "", len(text), text)).encode())
+        text, date = json.dumps(body), self.date()
+        c.sendall(("HTTP/1.1 %d X\r\nContent-Type: application/json\r\n%s%sContent-Length: %d\r\n\r\n%s" % (
+            status, "x-amzn-ErrorType: %s\r\n" % error if error else "", "Date: %s\r\n" % date if date else "",
+            len(text), text)).encode())
         return True
 
     def control(self, c, r):
@@ -277,6 +312,12 @@ class Session:
 
     def closed(self, timecode, payloads):
         s = self.script
+        self.request.last_at = time.time()
+        key = self.endpoint.keys[self.request.key]
+        if isinstance(key, Key) and self.request.last_at >= key.expires:
+            self.over = True
+            self.c.close()
+            raise OSError("the credentials of the request have ended")
         if self.over or "never_ack" in s or "idle" in s:
             return
         error = s.get("error")
