@@ -59,20 +59,36 @@ static int request(const char *url, bool post, struct buf *body)
     return r < 0 ? r : (int)status;
 }
 
-int fetch_status(const char *base, json_t **status)
+/* Frees url. Returns as request(); with 200, *out is the object that was answered. */
+static int get_object(char *url, json_t **out)
 {
     struct buf body;
-    char *url = xasprintf("%s/status", base);
     buf_init(&body, ANSWER_MAX_BYTES);
     int r = request(url, false, &body);
-    *status = r == 200 ? json_loadb((const char *)body.data, body.len, 0, NULL) : NULL;
+    *out = r == 200 ? json_loadb((const char *)body.data, body.len, 0, NULL) : NULL;
     buf_fini(&body);
     free(url);
-    if (*status && json_is_object(*status))
-        return 0;
-    json_decref(*status);
-    *status = NULL;
-    return r < 0 ? r : -EPROTO;
+    if (r != 200 || json_is_object(*out))
+        return r;
+    json_decref(*out);
+    *out = NULL;
+    return -EPROTO;
+}
+
+int fetch_status(const char *base, json_t **status)
+{
+    int r = get_object(xasprintf("%s/status", base), status);
+    return *status ? 0 : r < 0 ? r : -EPROTO;
+}
+
+int fetch_gaps(const char *base, const char *stream, int64_t since_ns, json_t **gaps)
+{
+    char *escaped = curl_easy_escape(NULL, stream, 0);
+    int r = get_object(xasprintf("%s/gaps?stream=%s&since_ns=%lld", base, escaped ? escaped : "",
+                                 (long long)since_ns),
+                       gaps);
+    curl_free(escaped);
+    return r;
 }
 
 int fetch_keyframe(const char *base, const char *stream)

@@ -9,6 +9,9 @@
 /* Reads BASE/status ("http://host:port"). Blocks at most 3 s. Returns 0 and *status (json_decref),
  * -ECONNREFUSED when nothing listens, or another negative errno; never prints. */
 int fetch_status(const char *base, json_t **status);
+/* Reads BASE/gaps of a stream (common/gaps.h), those that end at since_ns or later. Returns the
+ * HTTP status and, with 200, *gaps (json_decref); or a negative errno. */
+int fetch_gaps(const char *base, const char *stream, int64_t since_ns, json_t **gaps);
 /* POST BASE/keyframe for a stream. Returns the HTTP status, or a negative errno. */
 int fetch_keyframe(const char *base, const char *stream);
 /* The monitor's base URL from a config's monitor.listen; caller frees. */

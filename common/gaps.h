@@ -4,6 +4,7 @@
 #ifndef KVPIPE_COMMON_GAPS_H
 #define KVPIPE_COMMON_GAPS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,6 +32,9 @@ enum gaps_cause {
 
 /* The word for people and JSON. */
 const char *gaps_cause_name(enum gaps_cause cause);
+/* The counter of its intervals, or of its frames, in reports: "gaps_camera", "gap_frames_camera".
+ */
+const char *gaps_metric(enum gaps_cause cause, bool frames);
 /* Of a link's gap reason, a refusal ("refused_4006") or one of the spool's own reasons. */
 enum gaps_cause gaps_cause_of(const char *reason);
 

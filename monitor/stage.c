@@ -12,6 +12,7 @@
 #include <event2/event.h>
 
 #include "common/clock.h"
+#include "common/gaps.h"
 #include "common/keys.h"
 #include "common/leftover.h"
 #include "common/log.h"
@@ -185,6 +186,25 @@ static bool on_ready(void *arg)
 
 /* Whoever makes the frames makes the key frame: the encoder, or a capture with an encoder in it.
  * Others ignore it. */
+static int on_gaps(void *arg, const char *stream, int64_t since_ns, char **text)
+{
+    struct monitor *m = arg;
+    json_t *gaps;
+    const struct conf *conf = m->stage->conf;
+    int r = -ENOENT;
+    for (unsigned i = 0; i < conf->streams_count && r == -ENOENT; i++)
+        if (strcmp(conf->streams[i].name, stream) == 0)
+            r = gaps_read(conf->spool.dir, stream, since_ns, &gaps);
+    if (r == 0) {
+        *text = json_dumps(gaps, JSON_COMPACT);
+        json_decref(gaps);
+    } else if (r != -ENOENT) {
+        log_error("monitor.gaps", "stream=%s dir=%s error=\"%s\"", stream, conf->spool.dir,
+                  strerror(-r));
+    }
+    return r;
+}
+
 static int on_keyframe(void *arg, const char *stream)
 {
     struct monitor *m = arg;
@@ -200,7 +220,7 @@ static int on_keyframe(void *arg, const char *stream)
 }
 
 static const struct status_http_ops http_callbacks = {
-    .status = on_status, .ready = on_ready, .keyframe = on_keyframe};
+    .status = on_status, .gaps = on_gaps, .ready = on_ready, .keyframe = on_keyframe};
 
 /* One monitor a run directory, whatever its instance name: binding the report socket would take it
  * from the other. */

@@ -99,6 +99,31 @@ static void on_status(struct evhttp_request *req, void *arg)
     free(text);
 }
 
+static void on_gaps(struct evhttp_request *req, void *arg)
+{
+    struct status_http *h = arg;
+    struct evkeyvalq query;
+    const char *q = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(req));
+    char *text = NULL;
+    if (!allowed(h, req, EVHTTP_REQ_GET))
+        return;
+    if (evhttp_parse_query_str(q ? q : "", &query) < 0) {
+        plain(req, 400, "Bad Request", "expected /gaps?stream=NAME&since_ns=N\n");
+        return;
+    }
+    const char *stream = evhttp_find_header(&query, "stream");
+    const char *since = evhttp_find_header(&query, "since_ns");
+    int r = h->ops->gaps(h->arg, stream ? stream : "", since ? strtoll(since, NULL, 10) : 0, &text);
+    evhttp_clear_headers(&query);
+    if (r == 0)
+        answer(req, 200, "OK", "application/json", text);
+    else if (r == -ENOENT)
+        plain(req, 404, "Not Found", "no such stream\n");
+    else
+        plain(req, 500, "Internal Server Error", "the ledger cannot be read\n");
+    free(text);
+}
+
 static void on_healthz(struct evhttp_request *req, void *arg)
 {
     if (allowed(arg, req, EVHTTP_REQ_GET))
@@ -140,7 +165,7 @@ static void on_keyframe(struct evhttp_request *req, void *arg)
 static void on_other(struct evhttp_request *req, void *arg)
 {
     plain(req, 404, "Not Found",
-          "expected /status, /healthz, /readyz or POST /keyframe?stream=NAME\n");
+          "expected /status, /gaps?stream=NAME, /healthz, /readyz or POST /keyframe?stream=NAME\n");
 }
 
 int status_http_create(struct event_base *base, const char *listen,
@@ -162,6 +187,7 @@ int status_http_create(struct event_base *base, const char *listen,
     evhttp_set_timeout(h->server, IDLE_S);
     evhttp_set_allowed_methods(h->server, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST);
     evhttp_set_cb(h->server, "/status", on_status, h);
+    evhttp_set_cb(h->server, "/gaps", on_gaps, h);
     evhttp_set_cb(h->server, "/healthz", on_healthz, h);
     evhttp_set_cb(h->server, "/readyz", on_readyz, h);
     evhttp_set_cb(h->server, "/keyframe", on_keyframe, h);

@@ -1,16 +1,21 @@
-/* The status server: GET /status, /healthz, /readyz; POST /keyframe?stream=NAME.
- * Relies on libevent's evhttp. Meant for loopback: it checks the Host header, so that no web page
- * reaches it by a name of its own. Leaves what is said to its callbacks. */
+/* The status server: GET /status, /gaps?stream=NAME[&since_ns=N], /healthz, /readyz; POST
+ * /keyframe?stream=NAME. Relies on libevent's evhttp. Meant for loopback: it checks the Host
+ * header, so that no web page reaches it by a name of its own. Leaves what is said to its
+ * callbacks. */
 #ifndef KVPIPE_MONITOR_STATUS_HTTP_H
 #define KVPIPE_MONITOR_STATUS_HTTP_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct event_base;
 struct status_http;
 
 struct status_http_ops {
     char *(*status)(void *arg); /* malloc'ed JSON */
+    /* *text: malloc'ed JSON (common/gaps.h). 0, -ENOENT: no such stream, or another negative errno.
+     */
+    int (*gaps)(void *arg, const char *stream, int64_t since_ns, char **text);
     bool (*ready)(void *arg);
     int (*keyframe)(
         void *arg,

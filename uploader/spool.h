@@ -28,6 +28,7 @@
 #include "common/conf.h"
 #include "common/link.h"
 
+struct ledger_totals;
 struct spool;
 struct syncer;
 
@@ -89,6 +90,7 @@ struct spool_conf {
 struct spool_stats {
     uint64_t frames, fragments, fragments_done; /* since start */
     uint64_t dropped;                           /* frames in the ledger, over the spool's life */
+    const struct ledger_totals *gaps; /* the same by cause; as long as the spool is open */
     uint64_t backlog_fragments, backlog_bytes;
     int64_t backlog_ms; /* media that are not archived, a pause of the source not counted */
     /* max_bytes, or less when the disk has less; and what of it archived files could give way to */

@@ -476,6 +476,7 @@ struct spool_stats spool_get_stats(const struct spool *s)
     struct spool_fragment *f;
     uint64_t held_bytes = 0;
     st.dropped = ledger_count(s->ledger) + timeline_waiting(&s->timeline);
+    st.gaps = ledger_totals(s->ledger);
     TAILQ_FOREACH (file, &s->files, entry) {
         if (!file->archived && !file->scanned)
             st.backlog_bytes += file->bytes;

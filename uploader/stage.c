@@ -443,6 +443,16 @@ static void watch_pressure(struct report *r, struct upload *up)
     tell_backlog(up, &sp);
 }
 
+/* Counters "gaps_CAUSE" and "gap_frames_CAUSE", those that are not 0. */
+static void sample_gaps(struct report *r, const char *stream, const struct ledger_totals *gaps)
+{
+    for (unsigned i = 0; i < GAPS_CAUSES; i++)
+        if (gaps->intervals[i]) {
+            report_set(r, stream, gaps_metric(i, false), (double)gaps->intervals[i]);
+            report_set(r, stream, gaps_metric(i, true), (double)gaps->frames[i]);
+        }
+}
+
 static void sample_stream(struct report *r, struct upload *up)
 {
     const char *name = up->conf->name;
@@ -457,6 +467,7 @@ static void sample_stream(struct report *r, struct upload *up)
     report_set(r, name, REPORT_BACKLOG_BYTES, (double)sp.backlog_bytes);
     report_set(r, name, "backlog_ms", (double)sp.backlog_ms);
     report_set(r, name, REPORT_DROPPED, (double)sp.dropped);
+    sample_gaps(r, name, sp.gaps);
     report_set(r, name, "latency_p50_ms", latency_ms(session_latency(up->session), 50));
     report_set(r, name, "latency_p99_ms", latency_ms(session_latency(up->session), 99));
     if (spool_is_ended(up->spool) && !sp.backlog_fragments && strcmp(up->state, "ended") != 0)

@@ -10,6 +10,7 @@
 #include "common/stage.h"
 #include "uploader/api.h"
 #include "uploader/pressure.h"
+#include "uploader/ledger.h"
 #include "uploader/session.h"
 #include "uploader/spool.h"
 #include "uploader/syncer.h"
