@@ -212,12 +212,20 @@ void spool_ledger_sync(struct spool *s)
     ledger_failed(s, ledger_sync(s->ledger));
 }
 
+/* Its last frame lasts as long as the others. */
+static int64_t length_ns(const struct spool_fragment *f)
+{
+    uint64_t most = 0, last_ns = (f->latest - f->timecode) * f->file->scale_ns;
+    for (unsigned t = 0; t < LINK_TRACKS_MAX; t++)
+        most = f->count[t] > most ? f->count[t] : most;
+    return (int64_t)(most > 1 ? last_ns + last_ns / (most - 1) : last_ns);
+}
+
 void spool_ledger_fragment(struct spool *s, const struct spool_fragment *f, const char *reason)
 {
     for (unsigned t = 0; t < LINK_TRACKS_MAX; t++) {
         if (!f->count[t])
             continue;
-        int64_t length_ns = (int64_t)((f->latest - f->timecode) * f->file->scale_ns);
         struct ledger_entry e = {.track = t + 1,
                                  .epoch = f->epoch,
                                  .first = f->first[t],
@@ -225,7 +233,7 @@ void spool_ledger_fragment(struct spool *s, const struct spool_fragment *f, cons
                                  .count = f->count[t],
                                  .reason = reason,
                                  .start_ns = f->start_ns,
-                                 .end_ns = f->start_ns + length_ns,
+                                 .end_ns = f->start_ns + length_ns(f),
                                  .fragment = {f->file->number, f->offset}};
         ledger_add(s->ledger, &e);
     }
