@@ -322,7 +322,7 @@ static void reset_request(struct session *s, const struct spool_fragment *f)
     s->start_ns = s->last_ack_ns = clock_mono_ns();
     s->sent_bytes = s->sent_at_ack = 0;
     s->ending = false;
-    s->segment = blob_ref(f->file->segment);
+    s->segment = spool_segment(f);
     s->segment_sent = s->tail_sent = 0;
     s->read_error = 0;
 }

@@ -32,8 +32,11 @@ static void pace(struct session *s, int64_t wait_ns)
 
 static bool same_segment(const struct session *s, const struct spool_fragment *f)
 {
-    const struct blob *a = s->segment, *b = f->file->segment;
-    return a == b || (b && a->len == b->len && memcmp(a->data, b->data, a->len) == 0);
+    const struct blob *a = s->segment;
+    struct blob *b = spool_segment(f);
+    bool same = a == b || (b && a->len == b->len && memcmp(a->data, b->data, a->len) == 0);
+    blob_unref(&b);
+    return same;
 }
 
 /* The endpoint counts Tags behind a fragment to it; in the spool they are in front of the next one.

@@ -48,6 +48,7 @@ struct spool_file {
     int fd;               /* open for reading (the last file: for writing too), or -1 */
     unsigned pins;
     bool scanned, archived; /* archived: nothing in it is still to be sent */
+    uint8_t tracks;         /* bits of those in its segment, once known */
     bool continues;         /* it goes on with the segment of the file before */
 };
 
@@ -140,6 +141,10 @@ struct spool_fragment *spool_next(struct spool *s, const struct spool_fragment *
 /* The sent, not done fragment that an ack names: in ms, or in units of the timecode scale. NULL
  * when there is none. */
 struct spool_fragment *spool_find_sent(struct spool *s, int64_t timecode);
+/* A reference to the segment header to send the fragment with: its file's, but without the tracks
+ * of which a complete fragment has no frame, since the service wants one of each (error 4011). That
+ * happens when encoder and muxer die together behind a fragment's first frame. */
+struct blob *spool_segment(const struct spool_fragment *f);
 /* Copies bytes of the fragment from file offset *pos on, leaving records out; moves *pos. Returns
  * the number, 0 when all that is there was read, or -errno. */
 ssize_t spool_read(struct spool *s, const struct spool_fragment *f, uint64_t *pos, void *dst,

@@ -280,6 +280,19 @@ int spool_drop_oldest(struct spool *s)
 
 /* --- reading back --- */
 
+struct blob *spool_segment(const struct spool_fragment *f)
+{
+    struct blob *reduced = NULL;
+    uint8_t has = 0;
+    for (unsigned t = 0; t < LINK_TRACKS_MAX; t++)
+        has |= f->count[t] ? 1u << t : 0;
+    if (f->complete && has != f->file->tracks)
+        reduced = spool_segment_reduce(f->file->segment, has);
+    if (f->complete && !reduced)
+        f->file->tracks = has; /* those are all: the next fragment like it is not looked at so */
+    return reduced ? reduced : blob_ref(f->file->segment);
+}
+
 static int file_open(struct spool *s, struct spool_file *file)
 {
     char name[16];

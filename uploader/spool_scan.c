@@ -9,6 +9,7 @@
 
 #include "common/mem.h"
 #include "media/ebml.h"
+#include "media/mkv_writer.h"
 
 #define SCAN_READ_BYTES (256u << 10)
 #define SCAN_ELEMENT_MAX (LINK_PAYLOAD_MAX + 65536u)
@@ -234,4 +235,40 @@ int spool_segment_parse(const uint8_t *p, size_t len, uint64_t *scale_ns)
         return -EBADMSG;
     *scale_ns = c.scale_ns;
     return 0;
+}
+
+struct reduction {
+    uint8_t tracks;
+    struct buf out;
+    bool less;
+};
+
+static int reduce_header(void *arg, const struct mkv_header *header, const uint8_t *raw,
+                         size_t raw_len)
+{
+    struct reduction *r = arg;
+    struct mkv_header less = *header;
+    less.ntracks = 0;
+    for (unsigned i = 0; i < header->ntracks; i++) {
+        uint32_t n = header->tracks[i].number;
+        if (n >= 1 && n <= LINK_TRACKS_MAX && r->tracks & (1u << (n - 1)))
+            less.tracks[less.ntracks++] = header->tracks[i];
+    }
+    r->less = less.ntracks && less.ntracks < header->ntracks;
+    return r->less ? mkv_write_header(&r->out, &less) : 0;
+}
+
+struct blob *spool_segment_reduce(const struct blob *segment, uint8_t tracks)
+{
+    static const struct mkv_reader_ops ops = {.header = reduce_header};
+    struct reduction r = {.tracks = tracks};
+    struct blob *out = NULL;
+    struct mkv_reader reader;
+    buf_init(&r.out, 1u << 20);
+    mkv_reader_init(&reader, &ops, &r, 1u << 20);
+    if (mkv_reader_feed(&reader, segment->data, segment->len) == 0 && r.less)
+        out = blob_copy(r.out.data, r.out.len);
+    mkv_reader_fini(&reader);
+    buf_fini(&r.out);
+    return out;
 }

@@ -57,5 +57,8 @@ int spool_piece_parse(const uint8_t *p, size_t len, struct spool_piece *piece);
 /* Reads the timecode scale out of segment bytes. Returns 0 or -EBADMSG when they are not
  * EBML..Tracks with 1 to LINK_TRACKS_MAX tracks. */
 int spool_segment_parse(const uint8_t *p, size_t len, uint64_t *scale_ns);
+/* The segment without the tracks that `tracks` (bit n - 1: track n) does not name. NULL when it has
+ * no others, or is no segment. */
+struct blob *spool_segment_reduce(const struct blob *segment, uint8_t tracks);
 
 #endif

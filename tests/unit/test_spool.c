@@ -454,6 +454,33 @@ START_TEST(full_spool_refuses_the_newest_when_told_so)
 }
 END_TEST
 
+static unsigned tracks_of(struct blob *segment)
+{
+    unsigned n = 0;
+    uint64_t scale_ns;
+    ck_assert_int_eq(spool_segment_parse(segment->data, segment->len, &scale_ns), 0);
+    for (size_t i = 0; i + 3 <= segment->len; i++) /* by their UIDs */
+        n += segment->data[i] == 0x73 && segment->data[i + 1] == 0xc5;
+    blob_unref(&segment);
+    return n;
+}
+
+START_TEST(a_fragment_without_sound_goes_with_a_header_without_sound)
+{
+    uint64_t next[LINK_TRACKS_MAX];
+    struct spool *s = open_spool(NULL);
+    session(s, 7, 1, next);
+    ck_assert_int_eq(put(s, 1, 0, 0, 0, true, 50), 0);
+    ck_assert_int_eq(put(s, 1, 1, 1000, 1000, true, 50), 0);
+    ck_assert_int_eq(put(s, 2, 0, 1000, 1010, false, 50), 0);
+    ck_assert_int_eq(spool_end(s), 0);
+    struct spool_fragment *f = spool_next(s, NULL);
+    ck_assert_uint_eq(tracks_of(spool_segment(f)), 1);
+    ck_assert_uint_eq(tracks_of(spool_segment(spool_next(s, f))), 2);
+    spool_close(&s);
+}
+END_TEST
+
 START_TEST(second_process_on_a_spool_is_refused)
 {
     struct spool *a = open_spool(NULL), *b = NULL;
@@ -604,6 +631,7 @@ int main(void)
     tcase_add_test(tc, full_spool_drops_the_oldest_and_counts_it);
     tcase_add_test(tc, full_spool_drops_a_file_that_is_being_sent);
     tcase_add_test(tc, full_spool_refuses_the_newest_when_told_so);
+    tcase_add_test(tc, a_fragment_without_sound_goes_with_a_header_without_sound);
     tcase_add_test(tc, second_process_on_a_spool_is_refused);
     tcase_add_test(tc, given_up_fragment_is_in_the_ledger);
     tcase_add_test(tc, end_of_source_survives_a_restart);
