@@ -57,7 +57,8 @@ static inline struct link_vector vec(const char *text)
     return v;
 }
 
-/* "3+8,0+8": track 1 wants 3 with credit 8, track 2 wants 0. */
+/* "3+8,0+8@1500/9000": track 1 wants 3 with credit 8, track 2 wants 0; 1500 ms and 9000 bytes wait.
+ */
 static inline struct link_positions at(const char *text)
 {
     struct link_positions p = {0};
@@ -67,6 +68,10 @@ static inline struct link_positions at(const char *text)
         p.next[i] = strtoull(text, &end, 10);
         if (*end == '+')
             p.credit[i] = strtoull(end + 1, &end, 10);
+        if (*end == '@') {
+            p.backlog_ms = strtoull(end + 1, &end, 10);
+            p.backlog_bytes = strtoull(end + 1, &end, 10);
+        }
         text = *end ? end + 1 : end;
     }
     return p;
@@ -87,6 +92,9 @@ static inline void trace_positions(const struct link_positions *p)
                    (unsigned long long)p->credit[i]);
             separator = ",";
         }
+    if (p->backlog_ms || p->backlog_bytes)
+        tracef("@%llu/%llu", (unsigned long long)p->backlog_ms,
+               (unsigned long long)p->backlog_bytes);
 }
 
 static inline void trace_item(const struct link_item *it)

@@ -4,6 +4,7 @@
 #include "encoder/codec.h"
 
 #include <check.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,8 +29,27 @@ struct run {
     bool keys[OUTPUTS];
     struct blob *out[OUTPUTS];
     bool drained, failed, destroy_at_first, own_step;
+    unsigned
+        lower_at; /* from this frame on a quarter of the bitrate; each frame is another noise */
     char why[256];
 };
+
+static const struct conf_video video = {.encoder = "x264",
+                                        .bitrate_kbps = 500,
+                                        .keyframe_ms = 2000,
+                                        .profile = "main",
+                                        .preset = "veryfast"};
+
+static struct blob *noise(size_t len, uint32_t seed)
+{
+    uint8_t *data;
+    struct blob *b = blob_new(len, &data);
+    uint32_t x = seed;
+
+    for (size_t i = 0; i < len; i++)
+        data[i] = (uint8_t)((x = x * 1664525 + 1013904223) >> 28);
+    return b;
+}
 
 static void on_output(void *arg, uint64_t token, bool key, struct blob **payload)
 {
@@ -52,6 +72,13 @@ static void on_ready(void *arg)
     uint64_t token;
 
     while (r->pushed < r->frames && codec_gst.ready(r->codec)) {
+        if (r->lower_at) {
+            size_t len = r->payload->len;
+            blob_unref(&r->payload);
+            r->payload = noise(len, r->pushed);
+        }
+        if (r->lower_at && r->pushed == r->lower_at)
+            ck_assert_int_eq(codec_gst.set_bitrate(r->codec, video.bitrate_kbps / 4), 0);
         ck_assert_int_eq(codec_gst.push(r->codec, r->payload, 5 + r->pushed * r->step_ns,
                                         r->step_ns, r->force_at && r->pushed == r->force_at,
                                         &token),
@@ -81,11 +108,6 @@ static void on_failed(void *arg, const char *why)
 }
 
 static const struct codec_events events = {on_output, on_ready, on_drained, on_failed};
-static const struct conf_video video = {.encoder = "x264",
-                                        .bitrate_kbps = 500,
-                                        .keyframe_ms = 2000,
-                                        .profile = "main",
-                                        .preset = "veryfast"};
 static const struct conf_audio audio = {.bitrate_kbps = 64};
 
 static struct link_format *picture(const char *layout, uint32_t w, uint32_t h)
@@ -113,17 +135,6 @@ static struct link_format *sound(const char *layout, uint32_t rate, uint32_t cha
     return f;
 }
 
-static struct blob *noise(size_t len)
-{
-    uint8_t *data;
-    struct blob *b = blob_new(len, &data);
-    uint32_t x = 1;
-
-    for (size_t i = 0; i < len; i++)
-        data[i] = (uint8_t)((x = x * 1664525 + 1013904223) >> 28);
-    return b;
-}
-
 static void run(struct run *r, struct link_format *f, size_t len, const char *name)
 {
     struct codec_conf conf = {
@@ -131,7 +142,7 @@ static void run(struct run *r, struct link_format *f, size_t len, const char *na
     char why[256];
 
     r->base = event_base_new();
-    r->payload = noise(len);
+    r->payload = noise(len, 1);
     if (!r->own_step)
         r->step_ns = NS_PER_S / 30;
     ck_assert_ptr_null(codec_gst_accepts(f, len));
@@ -414,6 +425,30 @@ START_TEST(missing_element_is_named)
 }
 END_TEST
 
+/* 3 s, then 4 s of which the first is for the encoder to come to terms. */
+START_TEST(the_bitrate_changes_while_it_runs)
+{
+    struct run r = {.frames = 210, .lower_at = 90};
+    size_t before = 0, after = 0;
+
+    run(&r, picture("I420", 320, 240), 320 * 240 * 3 / 2, software[_i]);
+    check_one_for_one(&r);
+    for (unsigned i = 0; i < 90; i++)
+        before += r.out[i]->len;
+    for (unsigned i = 120; i < 210; i++)
+        after += r.out[i]->len;
+    ck_assert_uint_gt(after, 0);
+    ck_assert_msg(after < before / 2, "%zu bytes before, %zu after", before, after);
+    run_fini(&r);
+}
+END_TEST
+
+START_TEST(an_encoder_that_takes_its_bitrate_at_the_start_says_so)
+{
+    ck_assert_int_eq(candidate_set_bitrate(candidate_get("v4l2", 0), NULL, 100), -ENOTSUP);
+}
+END_TEST
+
 static const int64_t steps_ns[] = {0, -40 * NS_PER_MS, 1, 3600 * NS_PER_S, INT64_MAX / 32};
 
 START_TEST(time_that_stands_jumps_or_goes_back_keeps_one_for_one)
@@ -439,6 +474,8 @@ int main(void)
     tcase_add_loop_test(t, forced_key_frame_is_the_frame_it_was_asked_for, 0, 2);
     tcase_add_loop_test(t, other_layouts_and_odd_sizes_are_converted, 0, G_N_ELEMENTS(layouts));
     tcase_add_loop_test(t, as_many_audio_frames_come_out_as_blocks_go_in, 0, G_N_ELEMENTS(sounds));
+    tcase_add_loop_test(t, the_bitrate_changes_while_it_runs, 0, 2);
+    tcase_add_test(t, an_encoder_that_takes_its_bitrate_at_the_start_says_so);
     tcase_add_test(t, sound_of_block_n_is_decoded_from_frame_n);
     tcase_add_loop_test(t, hostile_formats_are_refused, 0, G_N_ELEMENTS(hostile));
     tcase_add_test(t, destroy_from_within_an_output_is_safe);

@@ -67,6 +67,9 @@ START_TEST(defaults_are_as_documented)
     ck_assert_uint_eq(c->link.silence_ms, 1000);
     ck_assert_uint_eq(c->link.credit, 128);
     ck_assert_uint_eq(c->endpoint.rotation_s, 2400);
+    ck_assert_uint_eq(c->endpoint.staleness_s, 60);
+    ck_assert_uint_eq(c->endpoint.max_latency_s, 60);
+    ck_assert_uint_eq(s->video.adapt.min_bitrate_kbps, 0);
     ck_assert_uint_eq(c->endpoint.retention_hours, 24);
     ck_assert(c->endpoint.create);
     ck_assert_str_eq(c->spool.dir, "run/spool");
@@ -173,7 +176,7 @@ START_TEST(all_keys_are_taken)
              "    source: {type: rtsp, url: 'rtsp://h/x', transport: udp, credentials_file: pw, "
              "timeout_s: 9}\n"
              "    video: {encoder: x264, bitrate_kbps: 500, keyframe_ms: 1000, profile: high, "
-             "preset: fast}\n"
+             "preset: fast, adapt: {min_bitrate_kbps: 100, backlog_s: 15, restore_s: 7}}\n"
              "    audio: {bitrate_kbps: 64}\n"
              "    fragment: {by: duration, duration_ms: 4000}\n"
              "    window: {frames: 10, megabytes: 2, seconds: 3}\n"
@@ -182,6 +185,7 @@ START_TEST(all_keys_are_taken)
              "    absolute: no\n"
              "  - name: l\n    source: {type: launch, line: 'videotestsrc ! appsink name=video'}\n"
              "encoder: {replicas: 2}\n"
+             "endpoint: {max_latency_s: 0, staleness_s: 30}\n"
              "spool: {sync: none, when_full: drop_newest}\n");
     const struct conf_stream *s = conf_stream(c, "cam");
     ck_assert_ptr_nonnull(s);
@@ -190,6 +194,11 @@ START_TEST(all_keys_are_taken)
     ck_assert_int_eq(s->fragment.by, CONF_FRAGMENT_DURATION);
     ck_assert_uint_eq(s->tags_count, 2);
     ck_assert(s->tags[0].persistent && !s->tags[1].persistent && !s->absolute);
+    ck_assert_uint_eq(s->video.adapt.min_bitrate_kbps, 100);
+    ck_assert_uint_eq(s->video.adapt.backlog_s, 15);
+    ck_assert_uint_eq(s->video.adapt.restore_s, 7);
+    ck_assert_uint_eq(c->endpoint.max_latency_s, 0);
+    ck_assert_uint_eq(c->endpoint.staleness_s, 30);
     ck_assert_int_eq(c->spool.when_full, CONF_FULL_DROP_NEWEST);
     ck_assert_ptr_null(conf_stream(c, "other"));
     conf_free(&c);
@@ -236,6 +245,14 @@ static const struct {
      "holds a user or password"},
     {"streams:\n  - name: a\n    source: {type: test, width: 1281}\n", "expected an even width"},
     {CAM("    video: {bframes: 2}\n"), ":4: video.bframes is 2; expected 0: reordered"},
+    {CAM("    video: {adapt: {backlog_s: 20}}\n"), ":4: video.adapt has no min_bitrate_kbps"},
+    {CAM("    video: {bitrate_kbps: 300, adapt: {min_bitrate_kbps: 301}}\n"),
+     "min_bitrate_kbps is 301; expected at most video.bitrate_kbps (300)"},
+    {CAM("    video: {adapt: {min_bitrate_kbps: 300, backlog_s: 5}}\n"),
+     "backlog_s is 5; expected at least three fragments (6)"},
+    {CAM("    video: {keyframe_ms: 500, adapt: {min_bitrate_kbps: 300}}\n"
+         "    fragment: {by: duration, duration_ms: 3000}\n"),
+     "backlog_s is 10; expected at least three fragments (11)"},
     {CAM("    fragment: {by: duration, duration_ms: 19000}\n"), "expected at most 20000"},
     {CAM("    tags: [{name: AWS-x, value: y}]\n"), "name 'AWS-x' is reserved"},
     {CAM("    tags: [{name: x}]\n"), "expected a value"},

@@ -340,6 +340,32 @@ START_TEST(key_frame_on_request)
 }
 END_TEST
 
+START_TEST(the_bitrate_follows_the_backlog_when_the_config_says_so)
+{
+    struct link_format *f = format(LINK_CODEC_RAW_VIDEO, 320, 240);
+    int64_t now = clock_mono_ns();
+
+    begin(f, NULL);
+    video(0, f);
+    for (unsigned i = 0; i < 60; i++)
+        encoder_stream_backlog(stream, i * 1000, i * 60000, now + i * NS_PER_S);
+    ck_assert_uint_eq(encoder_stream_stats(stream).bitrate_kbps, 500);
+    encoder_stream_destroy(&stream);
+    conf.video.adapt = (struct conf_adapt){.min_bitrate_kbps = 100, .backlog_s = 5, .restore_s = 2};
+    stream = encoder_stream_create(base, "cam", &conf, probe, &codec_gst, &ops, NULL);
+    begin(f, NULL);
+    video(0, f);
+    for (unsigned i = 0; i < 60; i++)
+        encoder_stream_backlog(stream, i * 1000, i * 60000, now + i * NS_PER_S);
+    ck_assert_uint_eq(encoder_stream_stats(stream).bitrate_kbps, 100);
+    for (unsigned i = 60; i < 90; i++)
+        encoder_stream_backlog(stream, 0, 0, now + i * NS_PER_S);
+    ck_assert_uint_eq(encoder_stream_stats(stream).bitrate_kbps, 500);
+    finish();
+    link_format_unref(&f);
+}
+END_TEST
+
 START_TEST(hostile_items_become_gaps_in_order)
 {
     struct link_format *v = format(LINK_CODEC_RAW_VIDEO, 320, 240);
@@ -379,6 +405,7 @@ int main(void)
     tcase_add_loop_test(t, coded_tracks_pass_at_once_and_untouched, 0, 4);
     tcase_add_test(t, named_encoder_that_is_not_there_fails_with_a_note_and_keeps_frames);
     tcase_add_test(t, key_frame_on_request);
+    tcase_add_test(t, the_bitrate_follows_the_backlog_when_the_config_says_so);
     tcase_add_test(t, hostile_items_become_gaps_in_order);
     suite_add_tcase(s, t);
     runner = srunner_create(s);

@@ -467,6 +467,16 @@ START_TEST(acks_of_one_turn_become_one)
 }
 END_TEST
 
+START_TEST(the_newest_backlog_goes_up)
+{
+    opened("1.1");
+    ack("1+8,0+8@1500/9000");
+    ack("1+8,0+8@1400/8000");
+    inlet_flush(in);
+    said("0 Ack 1.1 1+8,0+8@1400/8000");
+}
+END_TEST
+
 START_TEST(acks_wait_for_an_open_session)
 {
     open_as(0, "cam", "1.1", "r");
@@ -686,6 +696,7 @@ static void fill(TCase *tc)
     tcase_add_test(tc, open_breaks_when_the_stage_refuses_an_item);
     tcase_add_test(tc, broken_says_hello_itself_when_the_outlet_does_not_see_it);
     tcase_add_test(tc, acks_of_one_turn_become_one);
+    tcase_add_test(tc, the_newest_backlog_goes_up);
     tcase_add_test(tc, acks_wait_for_an_open_session);
     tcase_add_test(tc, fence_from_below_is_passed_up_with_its_vector);
     tcase_add_test(tc, moved_forgets_the_stream);

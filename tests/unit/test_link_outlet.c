@@ -357,6 +357,19 @@ START_TEST(rule_8_a_heartbeat_makes_up_for_a_lost_ack)
 }
 END_TEST
 
+START_TEST(a_heartbeat_tells_no_backlog_and_leaves_the_last)
+{
+    opened("r", &roomy, false, "0+8");
+    put_n('r', 1, 3);
+    trace();
+    ack(1, "1.1", "1+8@1500/9000");
+    said("acked 1+8@1500/9000");
+    beat(1, "1.1", "3+0", "2+8");
+    said("acked 2+8@1500/9000");
+    ck_assert_uint_eq(outlet_stream_stats(cam).backlog_ms, 1500);
+}
+END_TEST
+
 START_TEST(rule_9_a_new_epoch_above_the_one_that_fenced)
 {
     opened("r", &roomy, false, "0+8");
@@ -1198,6 +1211,7 @@ static void fill(TCase *tc)
     tcase_add_test(tc, rule_8_an_inlet_that_comes_on_is_left_alone);
     tcase_add_test(tc, rule_8_open_again_when_the_answer_was_lost);
     tcase_add_test(tc, rule_8_a_heartbeat_makes_up_for_a_lost_ack);
+    tcase_add_test(tc, a_heartbeat_tells_no_backlog_and_leaves_the_last);
     tcase_add_test(tc, rule_9_a_new_epoch_above_the_one_that_fenced);
     tcase_add_test(tc, rule_9_fenced_again_soon_stops);
     tcase_add_test(tc, rule_9_an_epoch_without_any_above_stops);

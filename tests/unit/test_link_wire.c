@@ -50,6 +50,8 @@ static void check_positions(const struct link_positions *a, const struct link_po
     ck_assert_uint_eq(a->tracks, b->tracks);
     ck_assert_mem_eq(a->next, b->next, sizeof a->next);
     ck_assert_mem_eq(a->credit, b->credit, sizeof a->credit);
+    ck_assert_uint_eq(a->backlog_ms, b->backlog_ms);
+    ck_assert_uint_eq(a->backlog_bytes, b->backlog_bytes);
 }
 
 /* ---- one message of each type, as the other tests change them ---- */
@@ -77,6 +79,8 @@ static struct link_msg make_positions(enum link_type type)
 {
     struct link_msg m = {.type = type, .stream = "cam", .vector = vec("1.2.3.4")};
     m.positions = at("41+128,9223372036854775807+0,0+9223372036854775807");
+    if (type == LINK_ACK)
+        m.positions.backlog_ms = m.positions.backlog_bytes = INT64_MAX;
     return m;
 }
 
@@ -447,6 +451,22 @@ START_TEST(positions_are_checked)
 }
 END_TEST
 
+START_TEST(a_backlog_is_checked)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        Kvpipe__Link__Envelope env = KVPIPE__LINK__ENVELOPE__INIT;
+        Kvpipe__Link__Ack ack = KVPIPE__LINK__ACK__INIT;
+        Kvpipe__Link__Vector v = vector_of(2);
+        ack.stream = (char *)"cam";
+        ack.vector = &v;
+        *(i ? &ack.backlog_ms : &ack.backlog_bytes) = UINT64_MAX;
+        env.body_case = KVPIPE__LINK__ENVELOPE__BODY_ACK;
+        env.ack = &ack;
+        refused_wire(&env, false, "backlog out of range");
+    }
+}
+END_TEST
+
 START_TEST(instance_names_are_bounded)
 {
     Kvpipe__Link__Envelope env = KVPIPE__LINK__ENVELOPE__INIT;
@@ -671,6 +691,7 @@ static void fill(TCase *tc)
     tcase_add_test(tc, vectors_are_checked);
     tcase_add_test(tc, names_and_vectors_that_are_too_long_are_refused);
     tcase_add_test(tc, positions_are_checked);
+    tcase_add_test(tc, a_backlog_is_checked);
     tcase_add_test(tc, instance_names_are_bounded);
     tcase_add_test(tc, formats_are_checked);
     tcase_add_test(tc, tracks_of_an_open_are_checked);

@@ -252,6 +252,22 @@ START_TEST(gap_comes_out_after_the_frames_before_it)
 }
 END_TEST
 
+START_TEST(a_new_bitrate_goes_to_the_encoder_that_runs_and_to_those_after_it)
+{
+    ck_assert_int_eq(raw_track_set_bitrate(track, 400), 0); /* there is none yet */
+    frame(small, 0);
+    ck_assert_uint_eq(fake.kbps, 400);
+    ck_assert_int_eq(raw_track_set_bitrate(track, 300), 0);
+    ck_assert_uint_eq(fake.kbps, 300);
+    fake.events->failed(fake.arg, "lost");
+    frame(small, 0);
+    ck_assert_uint_eq(fake.made, 2);
+    ck_assert_uint_eq(fake.kbps, 300);
+    fake.fixed = true;
+    ck_assert_int_eq(raw_track_set_bitrate(track, 200), -ENOTSUP);
+}
+END_TEST
+
 START_TEST(gap_alone_passes_at_once)
 {
     gap(0, 3);
@@ -527,6 +543,7 @@ int main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, numbers_and_times_are_the_inputs);
     tcase_add_test(t, gap_comes_out_after_the_frames_before_it);
+    tcase_add_test(t, a_new_bitrate_goes_to_the_encoder_that_runs_and_to_those_after_it);
     tcase_add_test(t, gap_alone_passes_at_once);
     tcase_add_test(t, swallowed_frame_becomes_a_counted_gap);
     tcase_add_test(t, output_without_an_input_is_dropped);

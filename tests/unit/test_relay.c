@@ -245,6 +245,21 @@ END_TEST
 
 /* ---- what joins the two tables ---- */
 
+START_TEST(the_backlog_goes_up_with_acks_and_is_told_to_the_stage)
+{
+    opened();
+    answer(LINK_ACK, "1.1.1", "0+8@1500/9000"); /* nothing else moved */
+    said("up 0 Ack 1.1 0+4@1500/9000");
+    ck_assert_uint_eq(relay_stream_stats(stream).backlog_ms, 1500);
+    ck_assert_uint_eq(relay_stream_stats(stream).backlog_bytes, 9000);
+    answer(LINK_ACK, "1.1.1", "0+8@1500/9000");
+    silence();
+    answer(LINK_ACK, "1.1.1", "0+8");
+    said("up 0 Ack 1.1 0+4");
+    ck_assert_uint_eq(relay_stream_stats(stream).backlog_ms, 0);
+}
+END_TEST
+
 START_TEST(an_open_without_anyone_below_waits)
 {
     open_as("1.1", "r");
@@ -381,6 +396,7 @@ static void fill(TCase *tc)
     tcase_add_test(tc, rule_5_resume_and_ack_count_durable_frames_only);
     tcase_add_test(tc, rule_6_an_old_answer_from_below_goes_nowhere);
     tcase_add_test(tc, rule_11_the_smaller_credit_goes_up);
+    tcase_add_test(tc, the_backlog_goes_up_with_acks_and_is_told_to_the_stage);
     tcase_add_test(tc, an_open_without_anyone_below_waits);
     tcase_add_test(tc, downstream_that_comes_back_gets_what_is_held_and_upstream_need_not_know);
     tcase_add_test(tc, downstream_that_lost_data_makes_it_ask_above);

@@ -8,6 +8,38 @@
 #include "tests/unit/spool_harness.h"
 #include "uploader/spool_scan.h"
 
+START_TEST(what_waits_is_told_in_ms_and_bytes_and_leaves_room_in_what_there_is)
+{
+    uint64_t next[LINK_TRACKS_MAX];
+    struct spool_conf c = conf_default();
+    c.max_bytes = 100000;
+    struct spool *s = open_spool(&c);
+    struct spool_stats st = spool_get_stats(s);
+    ck_assert_uint_eq(st.capacity_bytes, 100000);
+    ck_assert_uint_eq(st.free_bytes, 100000);
+    session(s, 7, 1, next);
+    put_fragments(s, 0, 2);
+    ck_assert_int_eq(put(s, 1, 8, 90000, 90000, true, 10),
+                     0); /* after a pause, which is no media */
+    st = spool_get_stats(s);
+    ck_assert_int_eq(st.backlog_ms, 1000 + 750);
+    ck_assert_uint_eq(st.backlog_fragments, 3);
+    ck_assert_uint_eq(st.free_bytes, 100000 - size_of("000001.mkv"));
+    spool_done(s, spool_next(s, NULL));
+    spool_done(s, spool_next(s, NULL));
+    st = spool_get_stats(s);
+    ck_assert_int_eq(st.backlog_ms, 0);
+    ck_assert_uint_eq(st.backlog_fragments, 1);
+    spool_close(&s);
+    c.max_bytes = UINT64_C(1) << 62; /* more than any disk has */
+    s = open_spool(&c);
+    st = spool_get_stats(s);
+    ck_assert_uint_lt(st.capacity_bytes, UINT64_C(1) << 60);
+    ck_assert_uint_eq(st.free_bytes, st.capacity_bytes - size_of("000001.mkv"));
+    spool_close(&s);
+}
+END_TEST
+
 START_TEST(positions_survive_a_restart)
 {
     uint64_t next[LINK_TRACKS_MAX];
@@ -612,6 +644,7 @@ int main(void)
     TCase *tc = tcase_create("spool");
     tcase_set_timeout(tc, 60);
     tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, what_waits_is_told_in_ms_and_bytes_and_leaves_room_in_what_there_is);
     tcase_add_test(tc, positions_survive_a_restart);
     tcase_add_test(tc, greatest_vector_survives);
     tcase_add_test(tc, greater_epoch_starts_at_zero_and_is_in_the_ledger);
