@@ -160,15 +160,15 @@ static void sample(struct stage *st)
 }
 
 /* "keyframe": of the stream, all streams without a name. The encoder stage answers for raw ones. */
-static int command(struct stage *st, const char *verb, const char *stream)
+static int command(struct stage *st, const struct report_command *asked)
 {
     struct capture *c = st->state;
     int rc = -ENOTSUP;
 
-    if (strcmp(verb, "keyframe") != 0)
+    if (strcmp(asked->verb, "keyframe") != 0)
         return -ENOTSUP;
     for (unsigned i = 0; i < c->nstreams; i++)
-        if (!stream || strcmp(stream, stream_name(c->streams[i])) == 0)
+        if (!asked->stream || strcmp(asked->stream, stream_name(c->streams[i])) == 0)
             rc = stream_force_key(c->streams[i]) == 0 ? 0 : rc;
     return rc;
 }

@@ -229,7 +229,12 @@ static void on_command(struct report *r, const uint8_t *bytes, size_t len)
     if (!c || c->version != REPORT_VERSION)
         log_warn("report.command_refused", "bytes=%zu", len);
     else if (r->conf.command)
-        r->conf.command(r->conf.arg, c->verb, *c->stream ? c->stream : NULL);
+        r->conf.command(r->conf.arg,
+                        &(struct report_command){.verb = c->verb,
+                                                 .stream = *c->stream ? c->stream : NULL,
+                                                 .name = c->name,
+                                                 .value = c->value,
+                                                 .persistent = c->persistent});
     if (c)
         kvpipe__command__free_unpacked(c, NULL);
 }

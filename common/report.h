@@ -40,13 +40,20 @@ void report_state(struct report *r, const char *stream, const char *state, const
 /* Forgets a stream that this process no longer serves. */
 void report_forget(struct report *r, const char *stream);
 
+/* What the monitor asks of a stage. The texts are never NULL but stream, and live for the call. */
+struct report_command {
+    const char *verb;         /* "keyframe", "metadata" */
+    const char *stream;       /* NULL: all */
+    const char *name, *value; /* of "metadata" */
+    bool persistent;
+};
+
 /* The rest is for the stage runtime. */
 struct report_conf {
     const char *address; /* conf->monitor.socket */
     const char *stage, *instance;
     void (*sample)(void *arg); /* called before each report; may be NULL */
-    void (*command)(void *arg, const char *verb,
-                    const char *stream); /* stream NULL: all; may be NULL */
+    void (*command)(void *arg, const struct report_command *command); /* may be NULL */
     void *arg;
 };
 /* Connects (never waits for the monitor) and reports every second. Strings are copied. Returns 0 or

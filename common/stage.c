@@ -219,13 +219,13 @@ static void on_sample(void *arg)
         st->ops->sample(st);
 }
 
-static void on_command(void *arg, const char *verb, const char *stream)
+static void on_command(void *arg, const struct report_command *command)
 {
     struct stage *st = arg;
-    int r = st->ops->command ? st->ops->command(st, verb, stream) : -ENOTSUP;
+    int r = st->ops->command ? st->ops->command(st, command) : -ENOTSUP;
     if (r < 0)
-        log_debug("stage.command", "verb=%s stream=%s error=\"%s\"", verb, stream ? stream : "-",
-                  strerror(-r));
+        log_debug("stage.command", "verb=%s stream=%s error=\"%s\"", command->verb,
+                  command->stream ? command->stream : "-", strerror(-r));
 }
 
 static struct event *on_signal(struct runtime *rt, int sig, event_callback_fn fn)

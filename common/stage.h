@@ -11,6 +11,7 @@
 
 struct event_base;
 struct report;
+struct report_command;
 
 struct stage {
     const struct stage_ops *ops;
@@ -37,9 +38,9 @@ struct stage_ops {
                                            itself); may be NULL */
     /* Fills counters just before a report goes out (every second); may be NULL. */
     void (*sample)(struct stage *st);
-    /* A command from the monitor ("keyframe" with a stream name); returns 0 or -ENOTSUP. May be
-     * NULL. */
-    int (*command)(struct stage *st, const char *verb, const char *stream);
+    /* A command from the monitor; returns 0, -ENOTSUP for a verb that is not the stage's, or
+     * another negative errno. May be NULL. */
+    int (*command)(struct stage *st, const struct report_command *command);
 };
 
 /* Runs the process. Options: -c FILE, -n (check and exit), -s STREAM, -i INSTANCE, -v (debug log),

@@ -329,16 +329,16 @@ static void sample(struct stage *st)
 }
 
 /* "keyframe": the next frame of the stream (all streams without a name) becomes a key frame. */
-static int command(struct stage *st, const char *verb, const char *stream)
+static int command(struct stage *st, const struct report_command *c)
 {
     struct encoder *e = st->state;
     struct entry *entry;
     int rc = -ENOTSUP;
 
-    if (strcmp(verb, "keyframe") != 0)
+    if (strcmp(c->verb, "keyframe") != 0)
         return -ENOTSUP;
     TAILQ_FOREACH (entry, &e->entries, link) {
-        if (stream && stream[0] && strcmp(stream, entry->name) != 0)
+        if (c->stream && strcmp(c->stream, entry->name) != 0)
             continue;
         if (encoder_stream_force_key(entry->stream) == 0) {
             log_info("encoder.keyframe", "stream=%s", entry->name);

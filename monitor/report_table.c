@@ -14,6 +14,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/report.h"
 #include "proto/report.pb-c.h"
 
 #define VERSION 1
@@ -278,15 +279,23 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     event_add(t->again, &now);
 }
 
-int report_table_command(struct report_table *t, const char *instance, const char *verb,
-                         const char *stream)
+static char *text(const char *given)
+{
+    return (char *)(given ? given : "");
+}
+
+int report_table_command(struct report_table *t, const char *instance,
+                         const struct report_command *command)
 {
     Kvpipe__Command c;
     uint8_t bytes[1024];
     kvpipe__command__init(&c);
     c.version = VERSION;
-    c.verb = (char *)verb;
-    c.stream = (char *)(stream ? stream : "");
+    c.verb = text(command->verb);
+    c.stream = text(command->stream);
+    c.name = text(command->name);
+    c.value = text(command->value);
+    c.persistent = command->persistent;
     if (kvpipe__command__get_packed_size(&c) > sizeof bytes)
         return -EMSGSIZE;
     size_t len = kvpipe__command__pack(&c, bytes);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 struct event_base;
+struct report_command;
 struct report_table;
 
 #define REPORT_RATE_SAMPLES 6
@@ -58,10 +59,10 @@ const struct report_row *report_table_find(const struct report_table *t, const c
 /* Forgets rows not heard of since then. */
 void report_table_expire(struct report_table *t, int64_t before_ns);
 uint64_t report_table_refused(const struct report_table *t);
-/* Sends a command to one instance; stream NULL: all. Never waits. Returns 0 or a negative errno
- * (-EHOSTUNREACH: not there). */
-int report_table_command(struct report_table *t, const char *instance, const char *verb,
-                         const char *stream);
+/* Sends a command to one instance; texts may be NULL but its verb. Never waits. Returns 0 or a
+ * negative errno (-EHOSTUNREACH: not there). */
+int report_table_command(struct report_table *t, const char *instance,
+                         const struct report_command *command);
 
 const struct report_subject *report_row_subject(const struct report_row *row, const char *stream);
 /* 0 when it is not there. */

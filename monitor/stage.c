@@ -17,6 +17,7 @@
 #include "common/leftover.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/report.h"
 #include "common/pidfile.h"
 #include "monitor/child.h"
 #include "monitor/status_http.h"
@@ -208,13 +209,14 @@ static int on_gaps(void *arg, const char *stream, int64_t since_ns, char **text)
 static int on_keyframe(void *arg, const char *stream)
 {
     struct monitor *m = arg;
+    const struct report_command c = {.verb = "keyframe", .stream = stream};
     int asked = 0;
     if (stream && !conf_stream(m->stage->conf, stream))
         return -ENOENT;
     for (size_t i = 0; i < report_table_count(m->table); i++) {
         const struct report_row *row = report_table_row(m->table, i);
         if (strcmp(row->stage, "encoder") == 0 || strcmp(row->stage, "capture") == 0)
-            asked += report_table_command(m->table, row->instance, "keyframe", stream) == 0;
+            asked += report_table_command(m->table, row->instance, &c) == 0;
     }
     return asked ? 0 : -ENXIO;
 }

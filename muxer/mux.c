@@ -50,8 +50,9 @@ struct mux {
     bool alone;              /* the open fragment goes on without video */
     bool adopted; /* the open fragment was begun before this session, by whom is not known */
     enum tagged tagged;
-    int64_t order_ns; /* dts of the last item put */
-    uint64_t number;  /* of the last segment */
+    int64_t order_ns;     /* dts of the last item put */
+    uint64_t number;      /* of the last segment */
+    struct metadata live; /* put while it runs; outlives sessions */
 
     struct start starts[STARTS_KEPT]; /* ring, newest at (nstarts - 1) % STARTS_KEPT */
     uint64_t nstarts;
@@ -99,8 +100,14 @@ void mux_destroy(struct mux **mp)
         return;
     mux_drop(m);
     forget_starts(m);
+    metadata_fini(&m->live);
     buf_fini(&m->head);
     free(m);
+}
+
+int mux_metadata(struct mux *m, const char *name, const char *value, bool persistent)
+{
+    return metadata_put(&m->live, name, value, persistent);
 }
 
 const struct mux_stats *mux_stats(const struct mux *m)
@@ -238,15 +245,17 @@ static int write_front(struct mux *m, const struct fragment_place *p, bool fresh
     int r = 0;
     if (p->what != FRAGMENT_START)
         return 0;
+    struct tags_fragment of = {.start_ns = fresh_segment ? p->start_ns : p->previous_ns,
+                               .first = fresh_segment && p->previous_ns == 0};
     if (fresh_segment)
-        r = tags_write(&m->head, m->conf, p->previous_ns == 0);
+        r = tags_write(&m->head, m->conf, &m->live, &of);
     else if (m->tagged == TAGS_PENDING)
-        r = tags_write(&m->head, m->conf, false);
-    else if (m->tagged == TAGS_UNKNOWN && tags_count(m->conf, false) <= TAGS_TWICE_MAX)
+        r = tags_write(&m->head, m->conf, &m->live, &of);
+    else if (m->tagged == TAGS_UNKNOWN && tags_count(m->conf, &m->live, &of) <= TAGS_TWICE_MAX)
         /* After a restart: the fragment before may have been the first of its segment and have its
          * Tags already. Twice the same does no harm as long as the service's limit of items is not
          * passed. */
-        r = tags_write(&m->head, m->conf, false);
+        r = tags_write(&m->head, m->conf, &m->live, &of);
     if (r == 0)
         r = mkv_write_cluster(&m->head, p->timecode);
     return r;

@@ -58,6 +58,9 @@ int mux_tick(struct mux *m, int64_t now_ns);
 /* Puts everything that is held: the source ended, or rests. A fragment starts with the next frame.
  */
 int mux_flush(struct mux *m, int64_t now_ns);
+/* Puts an item into the Tags of the fragment that is being made, or of it and all that follow.
+ * Returns as metadata_put() (common/metadata.h). */
+int mux_metadata(struct mux *m, const char *name, const char *value, bool persistent);
 const struct mux_stats *mux_stats(const struct mux *m);
 
 #endif

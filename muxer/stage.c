@@ -284,6 +284,29 @@ static void sample(struct stage *st)
     report_set(st->report, NULL, REPORT_REFUSED, (double)relay_refused(x->relay));
 }
 
+/* ---- commands ---- */
+
+/* "metadata": kept for a stream that is not here yet, too: it may move to this muxer. */
+static int command(struct stage *st, const struct report_command *c)
+{
+    struct muxer *x = st->state;
+    if (strcmp(c->verb, "metadata") != 0 || !c->stream)
+        return -ENOTSUP;
+    struct stream *s = find(x, c->stream);
+    if (!s && !conf_stream(st->conf, c->stream))
+        return -ENOENT;
+    if (!s)
+        s = stream_new(x, c->stream);
+    int r = mux_metadata(s->mux, c->name, c->value, c->persistent);
+    if (r < 0)
+        log_warn("muxer.metadata", "stream=%s name=\"%.128s\" error=\"%s\"", s->name, c->name,
+                 r == -ENOSPC ? "ten items a fragment are the limit" : strerror(-r));
+    else
+        log_info("muxer.metadata", "stream=%s name=\"%s\" persistent=%d", s->name, c->name,
+                 c->persistent);
+    return r;
+}
+
 /* ---- the process ---- */
 
 static void teardown(struct stage *st)
@@ -342,4 +365,5 @@ const struct stage_ops muxer_stage = {
     .drain = drain,
     .teardown = teardown,
     .sample = sample,
+    .command = command,
 };

@@ -1,18 +1,27 @@
-/* Fragment metadata: the Tags element of a fragment, from the stream's configured tags.
- * Relies on conf.h and media/mkv_writer. Limits: at most 10 items, names of 128 and values of 256
- * bytes, no foreign AWS names. Leaves where in the stream it stands to mux.c. */
+/* Fragment metadata: the Tags element of a fragment, from the stream's configured tags and from
+ * what was put into it while it runs. Relies on conf.h, common/metadata and media/mkv_writer. At
+ * most 10 items; of a name that is there twice, the one put while it runs. Leaves where in the
+ * stream it stands to mux.c. */
 #ifndef KVPIPE_MUXER_TAGS_H
 #define KVPIPE_MUXER_TAGS_H
 
 #include "common/buf.h"
 #include "common/conf.h"
+#include "common/metadata.h"
 
-#define TAGS_PER_FRAGMENT 10
+#define TAGS_PER_FRAGMENT METADATA_PER_FRAGMENT
 
-/* How many items a fragment gets; `first`: the stream's first fragment, which has the
- * non-persistent ones, too. */
-unsigned tags_count(const struct conf_stream *conf, bool first);
-/* Appends the Tags element, nothing when there are no items. Returns 0 or -ENOBUFS. */
-int tags_write(struct buf *out, const struct conf_stream *conf, bool first);
+struct tags_fragment {
+    int64_t start_ns;
+    bool first; /* of the stream: it has the configured tags that are not persistent, too */
+};
+
+/* How many items a fragment gets. */
+unsigned tags_count(const struct conf_stream *conf, const struct metadata *live,
+                    const struct tags_fragment *fragment);
+/* Appends the Tags element, nothing when there are no items; those that are of one fragment are
+ * now this one's. Returns 0 or -ENOBUFS. */
+int tags_write(struct buf *out, const struct conf_stream *conf, struct metadata *live,
+               const struct tags_fragment *fragment);
 
 #endif

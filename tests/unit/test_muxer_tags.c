@@ -13,6 +13,12 @@ static void with(struct conf_tag *tags, unsigned n)
     h.conf.tags_count = n;
 }
 
+static unsigned count(bool first)
+{
+    static const struct metadata none;
+    return tags_count(&h.conf, &none, &(struct tags_fragment){.start_ns = T0, .first = first});
+}
+
 START_TEST(without_tags_there_is_no_element)
 {
     harness_begin(1);
@@ -102,7 +108,7 @@ START_TEST(at_most_ten_items)
     for (unsigned i = 0; i < 12; i++)
         many[i] = (struct conf_tag){(char *)"n", (char *)"v", true};
     with(many, 12);
-    ck_assert_uint_eq(tags_count(&h.conf, true), 10);
+    ck_assert_uint_eq(count(true), 10);
 }
 END_TEST
 
@@ -119,7 +125,7 @@ START_TEST(names_that_the_service_refuses_are_left_out)
                  {"AWS_KINESISVIDEO_NOTIFICATION", 1}};
     struct conf_tag tag = {(char *)cases[_i].name, NULL, true};
     with(&tag, 1);
-    ck_assert_uint_eq(tags_count(&h.conf, false), cases[_i].n);
+    ck_assert_uint_eq(count(false), cases[_i].n);
 }
 END_TEST
 
@@ -131,11 +137,63 @@ START_TEST(lengths_are_bounded)
     memset(value, 'v', sizeof value);
     name[128] = value[256] = '\0';
     with(&tag, 1);
-    ck_assert_uint_eq(tags_count(&h.conf, false), 1);
+    ck_assert_uint_eq(count(false), 1);
     value[256] = 'v', value[257] = '\0';
-    ck_assert_uint_eq(tags_count(&h.conf, false), 0);
+    ck_assert_uint_eq(count(false), 0);
     value[256] = '\0', name[128] = 'n', name[129] = '\0';
-    ck_assert_uint_eq(tags_count(&h.conf, false), 0);
+    ck_assert_uint_eq(count(false), 0);
+}
+END_TEST
+
+/* Fragments of 1 s from 0; something is put at 1500, within the second. */
+static void put_at_1500(const char *name, const char *value, bool persistent)
+{
+    harness_begin(1);
+    video(0, 0, -1);
+    video(1000, 1000, 0);
+    ck_assert_int_eq(mux_metadata(h.mux, name, value, persistent), 0);
+    for (int64_t t = 2000; t < 5000; t += 1000)
+        video(t, t, t - 1000);
+    parse_log();
+}
+
+START_TEST(live_metadata_goes_with_the_fragment_that_is_being_made)
+{
+    put_at_1500("door", "open", false);
+    ck_assert_uint_eq(parsed.ntags, 1);
+    ck_assert_uint_eq(parsed.tags[0].after_cluster, 2);
+    ck_assert_str_eq(parsed.tags[0].first, "door=open");
+}
+END_TEST
+
+START_TEST(persistent_live_metadata_goes_with_all_that_follow)
+{
+    put_at_1500("door", "open", true);
+    ck_assert_uint_eq(parsed.ntags, 3);
+    ck_assert_uint_eq(parsed.tags[0].after_cluster, 2);
+    ck_assert_str_eq(parsed.tags[2].first, "door=open");
+}
+END_TEST
+
+START_TEST(live_metadata_stands_in_for_a_configured_tag)
+{
+    with(two, 1);
+    put_at_1500("site", "south", true);
+    ck_assert_str_eq(parsed.tags[0].first, "site=north");
+    ck_assert_str_eq(parsed.tags[1].first, "site=south");
+    ck_assert_uint_eq(parsed.tags[1].n, 1);
+}
+END_TEST
+
+START_TEST(live_metadata_comes_again_when_its_fragment_is_written_again)
+{
+    put_at_1500("door", "open", false);
+    h.next[0] = 2; /* the log ends behind the second: the third is asked for again */
+    harness_begin(1);
+    video(2000, 2000, 1000);
+    ck_assert_uint_eq(h.out[h.n - 1].payload->data[0], 0x12); /* Tags, as before */
+    video(3000, 3000, 2000);
+    ck_assert_uint_eq(h.out[h.n - 1].payload->data[0], 0x1f);
 }
 END_TEST
 
@@ -151,5 +209,9 @@ int main(void)
     tcase_add_test(tc, at_most_ten_items);
     tcase_add_loop_test(tc, names_that_the_service_refuses_are_left_out, 0, 6);
     tcase_add_test(tc, lengths_are_bounded);
+    tcase_add_test(tc, live_metadata_goes_with_the_fragment_that_is_being_made);
+    tcase_add_test(tc, persistent_live_metadata_goes_with_all_that_follow);
+    tcase_add_test(tc, live_metadata_stands_in_for_a_configured_tag);
+    tcase_add_test(tc, live_metadata_comes_again_when_its_fragment_is_written_again);
     return harness_run("muxer_tags", tc);
 }

@@ -21,7 +21,7 @@ static struct report *report;
 static struct report_table *table;
 static char *address;
 static int samples, heard, commands;
-static char verb_seen[32], stream_seen[32];
+static char verb_seen[32], stream_seen[32], item_seen[64];
 static bool (*enough)(void);
 
 static void check_enough(void)
@@ -35,11 +35,12 @@ static void on_sample(void *arg)
     samples++;
 }
 
-static void on_command(void *arg, const char *verb, const char *stream)
+static void on_command(void *arg, const struct report_command *c)
 {
     commands++;
-    snprintf(verb_seen, sizeof verb_seen, "%s", verb);
-    snprintf(stream_seen, sizeof stream_seen, "%s", stream ? stream : "-");
+    snprintf(verb_seen, sizeof verb_seen, "%s", c->verb);
+    snprintf(stream_seen, sizeof stream_seen, "%s", c->stream ? c->stream : "-");
+    snprintf(item_seen, sizeof item_seen, "%s=%s%s", c->name, c->value, c->persistent ? "!" : "");
     check_enough();
 }
 
@@ -89,7 +90,12 @@ static bool live_heard(void)
 static bool command_heard(void)
 {
     if (heard && !commands)
-        report_table_command(table, "muxer-1", "keyframe", "cam");
+        report_table_command(table, "muxer-1",
+                             &(struct report_command){.verb = "metadata",
+                                                      .stream = "cam",
+                                                      .name = "door",
+                                                      .value = "open",
+                                                      .persistent = true});
     return commands >= 1;
 }
 
@@ -153,9 +159,11 @@ START_TEST(a_command_reaches_the_stage)
     ck_assert_int_eq(report_table_create(base, address, on_heard, NULL, &table), 0);
     open_report();
     run_until(command_heard);
-    ck_assert_str_eq(verb_seen, "keyframe");
+    ck_assert_str_eq(verb_seen, "metadata");
     ck_assert_str_eq(stream_seen, "cam");
-    ck_assert_int_lt(report_table_command(table, "muxer-9", "keyframe", NULL), 0);
+    ck_assert_str_eq(item_seen, "door=open!");
+    ck_assert_int_lt(
+        report_table_command(table, "muxer-9", &(struct report_command){.verb = "keyframe"}), 0);
 }
 END_TEST
 
