@@ -189,7 +189,10 @@ static int file_start(struct spool *s, const struct link_item *item,
     uint8_t begin[SPOOL_VOID_MAX_BYTES], goes_on[SPOOL_VOID_MAX_BYTES];
     bool continues = same_segment(spool_head(s), segment);
     int64_t base_ns = (int64_t)((uint64_t)item->fragment_ns - piece->timecode * scale_ns);
-    struct spool_record rec = {.type = SPOOL_RECORD_BEGIN, .vector = s->vector, .base_ns = base_ns};
+    struct spool_record rec = {.type = SPOOL_RECORD_BEGIN,
+                               .vector = s->vector,
+                               .base_ns = base_ns,
+                               .sum = (uint32_t)crc32(0, segment->data, (uInt)segment->len)};
     struct spool_record mark = {.type = SPOOL_RECORD_CONTINUES};
     memcpy(rec.next, s->next, sizeof rec.next);
     struct iovec iov[4] = {{(void *)segment->data, segment->len},

@@ -20,17 +20,23 @@
 
 /* --- fragments and files --- */
 
+int64_t spool_wall_ns(const struct spool_file *file, uint64_t timecode, int16_t relative)
+{
+    const int64_t most = INT64_MAX / 2;
+    __int128 ns = ((__int128)timecode + relative) * (__int128)file->scale_ns + file->base_ns;
+    return ns < 0 ? 0 : ns > most ? most : (int64_t)ns;
+}
+
 struct spool_fragment *spool_fragment_new(struct spool_file *file, uint64_t offset,
                                           uint64_t timecode)
 {
     struct spool_fragment *f = xcalloc(1, sizeof *f);
-    uint64_t ns = timecode * file->scale_ns;
     f->file = file;
     f->own_tags = TAILQ_EMPTY(&file->fragments) && !file->continues;
     f->offset = f->end = offset;
     f->timecode = f->latest = timecode;
-    f->timecode_ms = (int64_t)(ns / (uint64_t)NS_PER_MS);
-    f->start_ns = (int64_t)((uint64_t)file->base_ns + ns);
+    f->timecode_ms = (int64_t)(timecode * file->scale_ns / (uint64_t)NS_PER_MS);
+    f->start_ns = spool_wall_ns(file, timecode, 0);
     TAILQ_INSERT_TAIL(&file->fragments, f, entry);
     return f;
 }

@@ -12,6 +12,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "common/clock.h"
 #include "common/dirs.h"
@@ -77,9 +78,8 @@ static int load_block(void *arg, unsigned track, int16_t relative, uint64_t offs
         return -EBADMSG;
     l->open->end = offset + len;
     spool_fragment_count(l->open, track, l->next[track - 1], relative);
-    int64_t time = (int64_t)l->open->timecode + relative;
     timeline_frame(l->timeline, track, l->vector.v[0], l->next[track - 1]++,
-                   l->file->base_ns + time * (int64_t)l->file->scale_ns,
+                   spool_wall_ns(l->file, l->open->timecode, relative),
                    (struct ledger_place){l->file->number, offset});
     return 0;
 }
@@ -158,6 +158,18 @@ static void load_sum(struct load *l, const struct spool_record *rec, uint64_t of
     }
 }
 
+/* A file whose header is not as it was written cannot be sent. */
+static int load_begin(struct load *l, const struct spool_record *rec)
+{
+    const struct blob *segment = l->file->segment;
+    if (rec->sum && (!segment || crc32(0, segment->data, (uInt)segment->len) != rec->sum))
+        return -EBADMSG;
+    l->file->base_ns = rec->base_ns;
+    l->vector = rec->vector;
+    memcpy(l->next, rec->next, sizeof l->next);
+    return 0;
+}
+
 static int load_record(void *arg, const struct spool_record *rec, uint64_t offset, uint64_t end)
 {
     struct load *l = arg;
@@ -168,10 +180,7 @@ static int load_record(void *arg, const struct spool_record *rec, uint64_t offse
         return r;
     switch (rec->type) {
     case SPOOL_RECORD_BEGIN:
-        l->file->base_ns = rec->base_ns;
-        l->vector = rec->vector;
-        memcpy(l->next, rec->next, sizeof l->next);
-        return 0;
+        return load_begin(l, rec);
     case SPOOL_RECORD_VECTOR:
         load_vector(l, rec, offset);
         return 0;

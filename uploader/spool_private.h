@@ -47,6 +47,9 @@ void spool_file_name(unsigned number, char out[16]);
 /* Reads a file's fragments into memory. Damage is logged; what follows it is not sent. For want of
  * descriptors or memory the file stays unscanned. */
 void spool_file_scan(struct spool *s, struct spool_file *file);
+/* Wall clock of a block. Times that cannot be, of bytes whose checksum is still to come, are kept
+ * in bounds. */
+int64_t spool_wall_ns(const struct spool_file *file, uint64_t timecode, int16_t relative);
 struct spool_fragment *spool_fragment_new(struct spool_file *file, uint64_t offset,
                                           uint64_t timecode);
 /* One more block: its number, and its time after the cluster's. */

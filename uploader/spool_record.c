@@ -7,6 +7,8 @@
 #include <string.h>
 #include <zlib.h>
 
+#define SUM_BYTES 4u
+
 static const uint8_t magic[4] = {'k', 'v', 'p', '1'};
 
 static uint8_t *put(uint8_t *p, uint64_t v, unsigned bytes)
@@ -42,6 +44,8 @@ size_t spool_record_encode(const struct spool_record *rec, uint8_t out[SPOOL_REC
         for (unsigned i = 0; i < LINK_TRACKS_MAX; i++)
             p = put(p, rec->next[i], 8);
         p = put(p, (uint64_t)rec->base_ns, 8);
+        if (rec->type == SPOOL_RECORD_BEGIN)
+            p = put(p, rec->sum, SUM_BYTES);
     } else if (rec->type == SPOOL_RECORD_GAP) {
         p = put(p, rec->track, 1);
         p = put(p, rec->reason, 1);
@@ -57,7 +61,8 @@ size_t spool_record_encode(const struct spool_record *rec, uint8_t out[SPOOL_REC
     return (size_t)(p - out);
 }
 
-/* The length that a record of this type must have, checksum included; 0 for no such type. */
+/* The length that a record of this type must have, checksum included; 0 for no such type. BEGIN may
+ * have SUM_BYTES more. */
 static size_t length_of(enum spool_record_type type, unsigned vector_n)
 {
     switch (type) {
@@ -95,7 +100,9 @@ int spool_record_decode(const uint8_t *p, size_t len, struct spool_record *rec)
         return -EBADMSG;
     *rec = (struct spool_record){.type = p[4]};
     unsigned n = has_vector(rec->type) ? p[5] : 0;
-    if (n > LINK_VECTOR_MAX || len != length_of(rec->type, n))
+    size_t least = length_of(rec->type, n);
+    bool summed = rec->type == SPOOL_RECORD_BEGIN && len == least + SUM_BYTES;
+    if (n > LINK_VECTOR_MAX || (len != least && !summed))
         return -EBADMSG;
     const uint8_t *crc = p + len - 4;
     if (get(&crc, 4) != crc32(0, start, (uInt)(len - 4)))
@@ -108,6 +115,7 @@ int spool_record_decode(const uint8_t *p, size_t len, struct spool_record *rec)
         for (unsigned i = 0; i < LINK_TRACKS_MAX; i++)
             rec->next[i] = get(&p, 8);
         rec->base_ns = (int64_t)get(&p, 8);
+        rec->sum = summed ? (uint32_t)get(&p, SUM_BYTES) : 0;
     } else if (rec->type == SPOOL_RECORD_GAP) {
         rec->track = (uint8_t)get(&p, 1);
         rec->reason = (enum link_gap_reason)get(&p, 1);

@@ -11,7 +11,8 @@
 
 enum spool_record_type {
     SPOOL_RECORD_NONE,
-    SPOOL_RECORD_BEGIN,  /* first in every file: vector, next, base_ns */
+    SPOOL_RECORD_BEGIN, /* first in every file: vector, next, base_ns, and `sum` of the bytes before
+                           it (0: written by a version that made none) */
     SPOOL_RECORD_VECTOR, /* a session was accepted: vector, next (a greater epoch: the old one ended
                             before) */
     SPOOL_RECORD_GAP,    /* the numbers first..last of a track are a gap */

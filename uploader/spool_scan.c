@@ -19,6 +19,8 @@ static int on_header(void *arg, const struct mkv_header *header, const uint8_t *
     struct spool_scan *s = arg;
     uint64_t scale =
         header->timecode_scale_ns ? header->timecode_scale_ns : MKV_TIMECODE_SCALE_DEFAULT_NS;
+    if (scale > SPOOL_SCALE_MAX_NS)
+        return -EBADMSG;
     return s->ops.header && !s->began ? s->ops.header(s->arg, raw, raw_len, scale) : 0;
 }
 
@@ -231,7 +233,8 @@ int spool_segment_parse(const uint8_t *p, size_t len, uint64_t *scale_ns)
     mkv_reader_init(&r, &ops, &c, 1u << 20);
     int error = mkv_reader_feed(&r, p, len);
     mkv_reader_fini(&r);
-    if (error < 0 || c.raw_len != len || c.ntracks < 1 || c.ntracks > LINK_TRACKS_MAX)
+    if (error < 0 || c.raw_len != len || c.ntracks < 1 || c.ntracks > LINK_TRACKS_MAX ||
+        c.scale_ns > SPOOL_SCALE_MAX_NS)
         return -EBADMSG;
     *scale_ns = c.scale_ns;
     return 0;

@@ -7,6 +7,10 @@
 #include "media/mkv_reader.h"
 #include "uploader/spool_record.h"
 
+#define SPOOL_SCALE_MAX_NS                                                                         \
+    1000000000u /* a timecode unit of Kinesis Video Streams is 1 s at most                         \
+                 */
+
 /* Each returns 0, or a negative errno that stops the scan there (what came before stays whole). */
 struct spool_scan_ops {
     /* Once, before the others: bytes EBML..Tracks, and ns per timecode unit. */
@@ -55,7 +59,7 @@ struct spool_piece {
 /* Checks that the bytes are exactly such a piece. Returns 0 or -EBADMSG. */
 int spool_piece_parse(const uint8_t *p, size_t len, struct spool_piece *piece);
 /* Reads the timecode scale out of segment bytes. Returns 0 or -EBADMSG when they are not
- * EBML..Tracks with 1 to LINK_TRACKS_MAX tracks. */
+ * EBML..Tracks with 1 to LINK_TRACKS_MAX tracks and units up to SPOOL_SCALE_MAX_NS. */
 int spool_segment_parse(const uint8_t *p, size_t len, uint64_t *scale_ns);
 /* The segment without the tracks that `tracks` (bit n - 1: track n) does not name. NULL when it has
  * no others, or is no segment. */

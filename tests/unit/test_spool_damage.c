@@ -76,6 +76,15 @@ static bool is_known(const struct blob *b)
     return false;
 }
 
+/* Sent with the header that it was written with. */
+static bool has_its_segment(const struct spool_fragment *f)
+{
+    struct blob *b = spool_segment(f), *want = format->segment;
+    bool same = b->len == want->len && memcmp(b->data, want->data, want->len) == 0;
+    blob_unref(&b);
+    return same;
+}
+
 /* Opens, reads all, goes on with a session whose upstream has forgotten everything. Returns the
  * frames found; *lost: those in the ledger; *strange: fragments that were never written so. */
 static uint64_t read_back(uint64_t *lost, unsigned *strange)
@@ -87,7 +96,7 @@ static uint64_t read_back(uint64_t *lost, unsigned *strange)
     *strange = 0;
     for (struct spool_fragment *f = spool_next(s, NULL); f; f = spool_next(s, f)) {
         struct blob *b = content(s, f);
-        *strange += !is_known(b);
+        *strange += !is_known(b) || !has_its_segment(f);
         blob_unref(&b);
         frames += f->count[0] + f->count[1];
     }
