@@ -30,6 +30,7 @@
 #define RETRY_FIRST_MS 50u /* a blip: tried again almost at once */
 #define RETRY_MIN_MS 250u
 #define RETRY_MAX_MS 4000u
+#define NEWS_NS (10 * NS_PER_S)     /* another cause of the same loss is told after so long */
 #define REST_NS NS_PER_S            /* without a source for longer: what it gave is finished */
 #define LASTED_NS (2 * NS_PER_S)    /* after a shorter connection the next try is not at once */
 #define OTHER_TRIES 3u              /* with fewer tracks than before, until that is believed */
@@ -80,7 +81,8 @@ struct stream {
     bool ever_connected, lost, rested;
     int64_t first_ns, last_ns; /* times of the source seen in this connection, of all its tracks */
     bool seen_any, said_short;
-    char last_note[NOTE_MAX];        /* the same trouble is logged once */
+    char said_note[NOTE_MAX]; /* the same trouble is logged once */
+    int64_t said_mono_ns;
     const struct pull_item *current; /* while track_take() runs */
 };
 
@@ -613,6 +615,19 @@ static int64_t retry_ns(struct stream *s)
     return (ms - ms / 4 + arc4random_uniform(ms / 2 + 1)) * NS_PER_MS;
 }
 
+/* A first failure, or another cause than the one logged last. Causes may take turns (who notices
+ * first that a camera is silent is chance), so others wait NEWS_NS. */
+static bool is_news(struct stream *s, const char *note)
+{
+    int64_t now = clock_mono_ns();
+
+    if (s->failures > 1 && (strcmp(note, s->said_note) == 0 || now - s->said_mono_ns < NEWS_NS))
+        return false;
+    snprintf(s->said_note, sizeof s->said_note, "%s", note);
+    s->said_mono_ns = now;
+    return true;
+}
+
 static void lost_connection(struct stream *s, const char *cause, const char *what_to_do)
 {
     char note[NOTE_MAX];
@@ -631,11 +646,10 @@ static void lost_connection(struct stream *s, const char *cause, const char *wha
     s->retry_mono_ns = clock_mono_ns() + wait;
     snprintf(note, sizeof note, "%s%s%s; tried again by itself", cause, what_to_do[0] ? "; " : "",
              what_to_do);
-    if (s->failures == 1 || strcmp(note, s->last_note) != 0)
+    if (is_news(s, note))
         log_warn("capture.source.lost", "stream=%s source=%s at=%s cause=\"%s%s%s\" retry_ms=%lld",
                  s->conf->name, s->ops->name, place(s), cause, what_to_do[0] ? "; " : "",
                  what_to_do, (long long)(wait / NS_PER_MS));
-    snprintf(s->last_note, sizeof s->last_note, "%s", note);
     say(s, "connecting", note);
 }
 
