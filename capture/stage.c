@@ -14,6 +14,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/metrics.h"
 #include "common/report.h"
 
 #define TICK_MS 100
@@ -156,7 +157,8 @@ static void sample(struct stage *st)
 
     for (unsigned i = 0; i < c->nstreams; i++)
         stream_report(c->streams[i]);
-    report_set(st->report, NULL, REPORT_REFUSED, (double)link_server_refused(c->server));
+    metrics_set(report_metrics(st->report, NULL), METRIC_REFUSED,
+                (double)link_server_refused(c->server));
 }
 
 /* "keyframe": of the stream, all streams without a name. The encoder stage answers for raw ones. */

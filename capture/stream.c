@@ -19,6 +19,7 @@
 #include "common/fragmenter.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/metrics.h"
 #include "common/report.h"
 
 #define NOTE_MAX (SOURCE_WHY_MAX + 2 * PULL_CAUSE_MAX)
@@ -925,21 +926,20 @@ bool stream_done(const struct stream *s)
 
 void stream_report(struct stream *s)
 {
-    struct report *r = s->capture->stage->report;
-    const char *name = s->conf->name;
+    struct metrics *m = report_metrics(s->capture->stage->report, s->conf->name);
     struct outlet_stats stats = {0};
 
     if (s->out)
         stats = outlet_stream_stats(s->out);
-    report_set(r, name, REPORT_FRAMES_IN, (double)s->frames_in);
-    report_set(r, name, REPORT_FRAMES_OUT, (double)s->frames_out);
-    report_set(r, name, REPORT_VIDEO_FRAMES, (double)s->video_frames);
-    report_set(r, name, REPORT_BYTES_OUT, (double)s->bytes_out);
-    report_set(r, name, REPORT_DROPPED, (double)stats.gap_frames);
-    report_set(r, name, REPORT_WINDOW_FRAMES, (double)stats.held_items);
-    report_set(r, name, REPORT_WINDOW_BYTES, (double)stats.held_bytes);
-    report_set(r, name, REPORT_RECONNECTS, (double)s->reconnects);
-    report_set(r, name, "time_corrections", (double)s->anchor.corrections);
+    metrics_set(m, METRIC_FRAMES_IN, (double)s->frames_in);
+    metrics_set(m, METRIC_FRAMES_OUT, (double)s->frames_out);
+    metrics_set(m, METRIC_VIDEO_FRAMES, (double)s->video_frames);
+    metrics_set(m, METRIC_BYTES_OUT, (double)s->bytes_out);
+    metrics_set(m, METRIC_FRAMES_DROPPED, (double)stats.gap_frames);
+    metrics_set(m, METRIC_WINDOW_FRAMES, (double)stats.held_items);
+    metrics_set(m, METRIC_WINDOW_BYTES, (double)stats.held_bytes);
+    metrics_set(m, METRIC_RECONNECTS, (double)s->reconnects);
+    metrics_set(m, METRIC_TIME_CORRECTIONS, (double)s->anchor.corrections);
 }
 
 int stream_force_key(struct stream *s)

@@ -10,33 +10,25 @@
 
 #include "common/mem.h"
 
-#define CAUSE(id, word) [id] = {word, "gaps_" word, "gap_frames_" word}
-static const struct {
-    const char *name, *intervals, *frames;
-} causes[GAPS_CAUSES] = {
-    CAUSE(GAPS_UNKNOWN, "unknown"),
-    CAUSE(GAPS_CAMERA, "camera"),
-    CAUSE(GAPS_WINDOW_FULL, "window_full"),
-    CAUSE(GAPS_DISK_FULL, "disk_full"),
-    CAUSE(GAPS_ENDPOINT_REFUSED, "endpoint_refused"),
-    CAUSE(GAPS_CAPTURE_RESTARTED, "capture_restarted"),
-    CAUSE(GAPS_STOPPED, "stopped"),
-    CAUSE(GAPS_NO_KEY_FRAME, "no_key_frame"),
-    CAUSE(GAPS_BAD_FORMAT, "bad_format"),
-    CAUSE(GAPS_BAD_TIMESTAMP, "bad_timestamp"),
-    CAUSE(GAPS_FRAGMENT_LIMIT, "fragment_limit"),
-    CAUSE(GAPS_ENCODER, "encoder"),
-    CAUSE(GAPS_DISK_DAMAGED, "disk_damaged"),
+static const char *const causes[GAPS_CAUSES] = {
+    [GAPS_UNKNOWN] = "unknown",
+    [GAPS_CAMERA] = "camera",
+    [GAPS_WINDOW_FULL] = "window_full",
+    [GAPS_DISK_FULL] = "disk_full",
+    [GAPS_ENDPOINT_REFUSED] = "endpoint_refused",
+    [GAPS_CAPTURE_RESTARTED] = "capture_restarted",
+    [GAPS_STOPPED] = "stopped",
+    [GAPS_NO_KEY_FRAME] = "no_key_frame",
+    [GAPS_BAD_FORMAT] = "bad_format",
+    [GAPS_BAD_TIMESTAMP] = "bad_timestamp",
+    [GAPS_FRAGMENT_LIMIT] = "fragment_limit",
+    [GAPS_ENCODER] = "encoder",
+    [GAPS_DISK_DAMAGED] = "disk_damaged",
 };
 
 const char *gaps_cause_name(enum gaps_cause cause)
 {
-    return causes[cause].name;
-}
-
-const char *gaps_metric(enum gaps_cause cause, bool frames)
-{
-    return frames ? causes[cause].frames : causes[cause].intervals;
+    return causes[cause];
 }
 
 enum gaps_cause gaps_cause_of(const char *reason)
@@ -49,7 +41,7 @@ enum gaps_cause gaps_cause_of(const char *reason)
                  {"format", GAPS_BAD_FORMAT},
                  {"timestamp", GAPS_BAD_TIMESTAMP}};
     for (unsigned i = 0; i < GAPS_CAUSES; i++)
-        if (strcmp(reason, causes[i].name) == 0)
+        if (strcmp(reason, causes[i]) == 0)
             return i;
     for (size_t i = 0; i < sizeof other / sizeof *other; i++)
         if (strcmp(reason, other[i].reason) == 0)
@@ -127,7 +119,7 @@ static void list(struct reading *r, json_t *e, enum gaps_cause cause)
 static void add_compacted(struct reading *r, const json_t *compacted)
 {
     for (unsigned i = 0; i < GAPS_CAUSES; i++) {
-        const json_t *o = json_object_get(compacted, causes[i].name);
+        const json_t *o = json_object_get(compacted, causes[i]);
         r->intervals[i] += gaps_number(o, "intervals");
         r->frames[i] += gaps_number(o, "frames");
     }
@@ -158,7 +150,7 @@ static json_t *totals(const struct reading *r)
     json_t *o = json_object();
     for (unsigned i = 0; i < GAPS_CAUSES; i++)
         if (r->intervals[i])
-            json_object_set_new(o, causes[i].name,
+            json_object_set_new(o, causes[i],
                                 json_pack("{s:I, s:I}", "intervals", (json_int_t)r->intervals[i],
                                           "frames", (json_int_t)r->frames[i]));
     return o;

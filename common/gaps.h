@@ -30,11 +30,8 @@ enum gaps_cause {
 };
 #define GAPS_CAUSES (GAPS_DISK_DAMAGED + 1)
 
-/* The word for people and JSON. */
+/* The word for people, JSON and metrics. */
 const char *gaps_cause_name(enum gaps_cause cause);
-/* The counter of its intervals, or of its frames, in reports: "gaps_camera", "gap_frames_camera".
- */
-const char *gaps_metric(enum gaps_cause cause, bool frames);
 /* Of a link's gap reason, a refusal ("refused_4006") or one of the spool's own reasons. */
 enum gaps_cause gaps_cause_of(const char *reason);
 

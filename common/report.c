@@ -1,4 +1,4 @@
-/* A stage's reports: a small table of numbers per stream, packed and sent once a second.
+/* A stage's reports: state and numbers per stream, packed and sent once a second.
  * Relies on ZeroMQ and libevent; a send that would wait is dropped.
  * Leaves presentation, and judging silence, to the monitor. */
 #include "common/report.h"
@@ -14,26 +14,20 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/metrics.h"
 #include "proto/report.pb-c.h"
 
 #define REPORT_VERSION 1
 #define SUBJECTS_MAX 1025
-#define VALUES_MAX 64
 #define NOTE_MAX_BYTES 512
 #define COMMAND_MAX_BYTES 4096
 #define COMMANDS_A_TURN 16
 #define LINGER_MS 50
 
-struct number {
-    const char *name;
-    double value;
-};
-
 struct subject {
     char *stream; /* "" for the process */
     char *state, *note;
-    struct number numbers[VALUES_MAX];
-    size_t count;
+    struct metrics *metrics;
 };
 
 struct report {
@@ -64,46 +58,16 @@ static struct subject *find_or_add(struct report *r, const char *stream)
     s->stream = xstrdup(stream ? stream : "");
     s->state = xstrdup("");
     s->note = xstrdup("");
+    s->metrics = metrics_create();
     r->subjects = xrealloc(r->subjects, (r->count + 1) * sizeof *r->subjects);
     r->subjects[r->count++] = s;
     return s;
 }
 
-static double *number_of(struct report *r, const char *stream, const char *name)
+struct metrics *report_metrics(struct report *r, const char *stream)
 {
     struct subject *s = find_or_add(r, stream);
-    if (!s)
-        return NULL;
-    for (size_t i = 0; i < s->count; i++)
-        if (s->numbers[i].name == name || strcmp(s->numbers[i].name, name) == 0)
-            return &s->numbers[i].value;
-    if (s->count == VALUES_MAX)
-        return NULL;
-    s->numbers[s->count].name = name;
-    return &s->numbers[s->count++].value;
-}
-
-void report_set(struct report *r, const char *stream, const char *name, double value)
-{
-    double *n = number_of(r, stream, name);
-    if (n)
-        *n = value;
-}
-
-void report_add(struct report *r, const char *stream, const char *name, double delta)
-{
-    double *n = number_of(r, stream, name);
-    if (n)
-        *n += delta;
-}
-
-double report_get(const struct report *r, const char *stream, const char *name)
-{
-    const struct subject *s = r ? find(r, stream) : NULL;
-    for (size_t i = 0; s && i < s->count; i++)
-        if (strcmp(s->numbers[i].name, name) == 0)
-            return s->numbers[i].value;
-    return 0;
+    return s ? s->metrics : NULL;
 }
 
 static void send_soon(struct report *r)
@@ -138,6 +102,7 @@ void report_state(struct report *r, const char *stream, const char *state, const
 
 static void subject_free(struct subject *s)
 {
+    metrics_destroy(&s->metrics);
     free(s->stream);
     free(s->state);
     free(s->note);
@@ -154,27 +119,59 @@ void report_forget(struct report *r, const char *stream)
         }
 }
 
+static void fill_histogram(const struct metrics_entry *e, Kvpipe__Value *v)
+{
+    const struct histogram *h = e->histogram;
+    Kvpipe__Histogram *m = v->histogram = xcalloc(1, sizeof *m);
+    size_t n = 0;
+    kvpipe__histogram__init(m);
+    m->scale = metrics_def(e->id)->scale;
+    v->value = (double)h->sum * m->scale;
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
+        n += h->buckets[i] != 0;
+    m->bucket = xcalloc(n, sizeof *m->bucket);
+    m->count = xcalloc(n, sizeof *m->count);
+    for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++)
+        if (h->buckets[i]) {
+            m->bucket[m->n_bucket++] = i;
+            m->count[m->n_count++] = h->buckets[i];
+        }
+}
+
+static void fill_value(const struct metrics_entry *e, Kvpipe__Value *v)
+{
+    const struct metrics_def *def = metrics_def(e->id);
+    kvpipe__value__init(v);
+    v->name = (char *)def->name;
+    v->unit = (char *)def->unit;
+    v->kind = (Kvpipe__Kind)def->kind;
+    v->value = e->value;
+    if (def->label) {
+        v->label = (char *)def->label;
+        v->label_value = (char *)e->label;
+    }
+    if (e->histogram)
+        fill_histogram(e, v);
+}
+
 static void fill_subject(const struct subject *s, Kvpipe__Subject *m)
 {
+    size_t n = metrics_count(s->metrics);
     kvpipe__subject__init(m);
     m->stream = s->stream;
     m->state = s->state;
     m->note = s->note;
-    m->values = xcalloc(s->count, sizeof *m->values);
-    m->n_values = s->count;
-    Kvpipe__Value *values = xcalloc(s->count, sizeof *values);
-    for (size_t i = 0; i < s->count; i++) {
-        kvpipe__value__init(&values[i]);
-        values[i].name = (char *)s->numbers[i].name;
-        values[i].value = s->numbers[i].value;
-        m->values[i] = &values[i];
+    m->values = xcalloc(n, sizeof *m->values);
+    m->n_values = n;
+    for (size_t i = 0; i < n; i++) {
+        m->values[i] = xcalloc(1, sizeof **m->values);
+        fill_value(metrics_at(s->metrics, i), m->values[i]);
     }
-    if (!s->count)
-        free(values);
 }
 
 static void fill(const struct report *r, Kvpipe__Report *m)
 {
+    _Static_assert((int)METRICS_HISTOGRAM == (int)KVPIPE__KIND__HISTOGRAM, "the same kinds");
     kvpipe__report__init(m);
     m->version = REPORT_VERSION;
     m->stage = r->stage;
@@ -192,11 +189,21 @@ static void fill(const struct report *r, Kvpipe__Report *m)
     }
 }
 
+static void unfill_value(Kvpipe__Value *v)
+{
+    if (v->histogram) {
+        free(v->histogram->bucket);
+        free(v->histogram->count);
+    }
+    free(v->histogram);
+    free(v);
+}
+
 static void unfill(Kvpipe__Report *m)
 {
     for (size_t i = 0; i < m->n_subjects; i++) {
-        if (m->subjects[i]->n_values)
-            free(m->subjects[i]->values[0]);
+        for (size_t k = 0; k < m->subjects[i]->n_values; k++)
+            unfill_value(m->subjects[i]->values[k]);
         free(m->subjects[i]->values);
         free(m->subjects[i]);
     }

@@ -12,6 +12,7 @@
 #include "common/fragmenter.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/metrics.h"
 #include "encoder/adapt.h"
 #include "encoder/raw_track.h"
 
@@ -30,6 +31,7 @@ struct encoder_stream {
     const struct conf_stream *conf;
     struct probe *probe;
     const struct codec_ops *codec;
+    struct histogram *encode_times;
     const struct encoder_stream_ops *ops;
     void *arg, *user;
     struct side sides[LINK_TRACKS_MAX];
@@ -163,8 +165,11 @@ static bool raw(enum link_codec codec)
 static void raw_begin(struct side *side)
 {
     struct encoder_stream *s = side->stream;
-    struct raw_track_conf conf = {
-        .base = s->base, .stream = s->name, .conf = s->conf, .codec = s->codec};
+    struct raw_track_conf conf = {.base = s->base,
+                                  .stream = s->name,
+                                  .conf = s->conf,
+                                  .codec = s->codec,
+                                  .encode_times = s->encode_times};
 
     if (side->raw)
         return;
@@ -329,10 +334,6 @@ struct encoder_stream_stats encoder_stream_stats(const struct encoder_stream *s)
             continue;
         raw = raw_track_stats(s->sides[i].raw);
         stats.dropped += raw.swallowed + raw.refused;
-        if (s->sides[i].video || stats.encode_ms_p50 == 0) {
-            stats.encode_ms_p50 = raw.encode_ms_p50;
-            stats.encode_ms_p99 = raw.encode_ms_p99;
-        }
     }
     return stats;
 }
@@ -351,7 +352,7 @@ static struct adapt_conf adapt_conf_of(const struct conf_stream *conf)
 
 struct encoder_stream *encoder_stream_create(struct event_base *base, const char *name,
                                              const struct conf_stream *conf, struct probe *probe,
-                                             const struct codec_ops *codec,
+                                             const struct codec_ops *codec, struct metrics *metrics,
                                              const struct encoder_stream_ops *ops, void *arg)
 {
     struct adapt_conf adapt = adapt_conf_of(conf);
@@ -362,6 +363,7 @@ struct encoder_stream *encoder_stream_create(struct event_base *base, const char
     s->conf = conf;
     s->probe = probe;
     s->codec = codec;
+    s->encode_times = metrics_histogram(metrics, METRIC_ENCODE);
     s->ops = ops;
     s->arg = arg;
     adapt_init(&s->adapt, &adapt);

@@ -11,6 +11,7 @@
 #include "encoder/probe.h"
 
 struct encoder_stream;
+struct metrics;
 
 struct encoder_stream_ops {
     void (*put)(void *arg, struct encoder_stream *s, struct link_item *item); /* takes it */
@@ -22,14 +23,14 @@ struct encoder_stream_ops {
 
 struct encoder_stream_stats {
     uint64_t frames_in, frames_out, bytes_out, dropped;
-    double encode_ms_p50, encode_ms_p99; /* of the first raw video track, else audio */
-    uint32_t bitrate_kbps;               /* asked of the video encoder */
+    uint32_t bitrate_kbps; /* asked of the video encoder */
 };
 
-/* Borrows name and conf for its life; keeps base, probe, codec, ops and arg. */
+/* Borrows name, conf and metrics (may be NULL) for its life; keeps base, probe, codec, ops and
+ * arg. */
 struct encoder_stream *encoder_stream_create(struct event_base *base, const char *name,
                                              const struct conf_stream *conf, struct probe *probe,
-                                             const struct codec_ops *codec,
+                                             const struct codec_ops *codec, struct metrics *metrics,
                                              const struct encoder_stream_ops *ops, void *arg);
 void encoder_stream_destroy(struct encoder_stream **s);
 const char *encoder_stream_name(const struct encoder_stream *s);

@@ -24,7 +24,6 @@
     (10 * NS_PER_S) /* an encoder that ran so long starts afresh with its failures                 \
                      */
 #define RECHOOSE_AFTER 3
-#define TIMES 256
 #define CONFIG_MAX 4096
 
 enum slot_state { SLOT_NONE, SLOT_WAITING, SLOT_CODING, SLOT_DONE };
@@ -61,8 +60,6 @@ struct raw_track {
     uint64_t refused_number; /* of the format that was logged last */
     int64_t refused_ns;
     struct raw_track_stats stats;
-    float times_ms[TIMES];
-    unsigned ntimes;
 };
 
 static void pump(struct raw_track *t, int64_t now_ns);
@@ -239,7 +236,8 @@ static int audio_format(struct raw_track *t)
 
 static void time_taken(struct raw_track *t, int64_t ns)
 {
-    t->times_ms[t->ntimes++ % TIMES] = (float)((double)ns / NS_PER_MS);
+    if (t->input->video && t->conf.encode_times)
+        histogram_add(t->conf.encode_times, ns);
 }
 
 /* Turns the raw item into the coded one; everything about time and number stays. */
@@ -523,26 +521,11 @@ void raw_track_tick(struct raw_track *t, int64_t now_ns)
         pump(t, now_ns);
 }
 
-static int by_time(const void *a, const void *b)
-{
-    float x = *(const float *)a, y = *(const float *)b;
-
-    return x < y ? -1 : x > y;
-}
-
 struct raw_track_stats raw_track_stats(const struct raw_track *t)
 {
     struct raw_track_stats stats = t->stats;
-    unsigned n = t->ntimes < TIMES ? t->ntimes : TIMES;
-    float sorted[TIMES];
 
     stats.held = t->nslots;
-    if (n > 0) {
-        memcpy(sorted, t->times_ms, n * sizeof sorted[0]);
-        qsort(sorted, n, sizeof sorted[0], by_time);
-        stats.encode_ms_p50 = (double)sorted[n / 2];
-        stats.encode_ms_p99 = (double)sorted[n * 99 / 100];
-    }
     return stats;
 }
 

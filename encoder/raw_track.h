@@ -6,6 +6,7 @@
 #define KVPIPE_ENCODER_RAW_TRACK_H
 
 #include "common/conf.h"
+#include "common/histogram.h"
 #include "common/link.h"
 #include "encoder/codec.h"
 #include "encoder/probe.h"
@@ -34,11 +35,11 @@ struct raw_track_conf {
     const char *stream;
     const struct conf_stream *conf;
     const struct codec_ops *codec;
+    struct histogram *encode_times; /* of video, in ns; may be NULL */
 };
 
 struct raw_track_stats {
     uint64_t swallowed, refused; /* frames that became gaps: by the encoder, for their format */
-    double encode_ms_p50, encode_ms_p99; /* of the last 256 frames */
     unsigned held;
 };
 

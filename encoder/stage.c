@@ -16,6 +16,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/relay.h"
+#include "common/metrics.h"
 #include "common/report.h"
 #include "encoder/encoder_stream.h"
 #include "encoder/probe.h"
@@ -97,8 +98,9 @@ static struct encoder_stream *stream_get(struct encoder *e, const char *name)
         log_warn("encoder.stream.unknown", "stream=%s effect=\"default settings are used\"", name);
     entry = xcalloc(1, sizeof *entry);
     entry->name = xstrdup(name);
-    entry->stream = encoder_stream_create(e->stage->base, entry->name, conf ? conf : &unknown,
-                                          e->probe, &codec_gst, &stream_ops, e);
+    entry->stream = encoder_stream_create(
+        e->stage->base, entry->name, conf ? conf : &unknown, e->probe, &codec_gst,
+        report_metrics(e->stage->report, entry->name), &stream_ops, e);
     TAILQ_INSERT_TAIL(&e->entries, entry, link);
     return entry->stream;
 }
@@ -310,21 +312,21 @@ static void sample(struct stage *st)
     struct entry *entry;
 
     if (e->relay)
-        report_set(st->report, NULL, REPORT_REFUSED, (double)relay_refused(e->relay));
+        metrics_set(report_metrics(st->report, NULL), METRIC_REFUSED,
+                    (double)relay_refused(e->relay));
     TAILQ_FOREACH (entry, &e->entries, link) {
         struct encoder_stream_stats n = encoder_stream_stats(entry->stream);
         struct relay_stream *rs = encoder_stream_user(entry->stream);
+        struct metrics *m = report_metrics(st->report, entry->name);
         struct outlet_stats held = rs ? relay_stream_stats(rs) : (struct outlet_stats){0};
 
-        report_set(st->report, entry->name, REPORT_FRAMES_IN, (double)n.frames_in);
-        report_set(st->report, entry->name, REPORT_FRAMES_OUT, (double)n.frames_out);
-        report_set(st->report, entry->name, REPORT_BYTES_OUT, (double)n.bytes_out);
-        report_set(st->report, entry->name, REPORT_DROPPED, (double)n.dropped);
-        report_set(st->report, entry->name, REPORT_WINDOW_FRAMES, (double)held.held_items);
-        report_set(st->report, entry->name, REPORT_WINDOW_BYTES, (double)held.held_bytes);
-        report_set(st->report, entry->name, "bitrate_kbps", n.bitrate_kbps);
-        report_set(st->report, entry->name, "encode_ms_p50", n.encode_ms_p50);
-        report_set(st->report, entry->name, "encode_ms_p99", n.encode_ms_p99);
+        metrics_set(m, METRIC_FRAMES_IN, (double)n.frames_in);
+        metrics_set(m, METRIC_FRAMES_OUT, (double)n.frames_out);
+        metrics_set(m, METRIC_BYTES_OUT, (double)n.bytes_out);
+        metrics_set(m, METRIC_FRAMES_DROPPED, (double)n.dropped);
+        metrics_set(m, METRIC_WINDOW_FRAMES, (double)held.held_items);
+        metrics_set(m, METRIC_WINDOW_BYTES, (double)held.held_bytes);
+        metrics_set(m, METRIC_BITRATE, n.bitrate_kbps);
     }
 }
 

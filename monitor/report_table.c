@@ -20,9 +20,11 @@
 #define VERSION 1
 #define ROWS_MAX 1024
 #define SUBJECTS_MAX 1025
-#define NUMBERS_MAX 64
+#define NUMBERS_MAX METRICS_MAX
 #define NAME_MAX_BYTES 256
 #define NOTE_MAX_BYTES 512
+#define UNIT_MAX_BYTES 32
+#define LABEL_MAX_BYTES METRICS_LABEL_MAX
 #define MESSAGE_MAX_BYTES (4 << 20)
 #define MESSAGES_A_TURN 256
 #define SAMPLE_NS (900 * NS_PER_MS)
@@ -37,12 +39,22 @@ struct report_table {
     uint64_t refused;
 };
 
+static void free_number(struct report_number *n)
+{
+    free(n->name);
+    free(n->metric);
+    free(n->unit);
+    free(n->label);
+    free(n->label_value);
+    free(n->histogram);
+}
+
 static void free_subjects(struct report_row *row)
 {
     for (size_t i = 0; i < row->count; i++) {
         struct report_subject *s = &row->subjects[i];
         for (size_t k = 0; k < s->count; k++)
-            free(s->numbers[k].name);
+            free_number(&s->numbers[k]);
         free(s->numbers);
         free(s->stream);
         free(s->state);
@@ -71,12 +83,36 @@ static bool plain(const char *text, size_t most)
     return len <= most;
 }
 
+/* A name as Prometheus takes it, so that nobody needs to change it. */
+static bool good_name(const char *name)
+{
+    size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
+    return len && !name[len] && len <= NAME_MAX_BYTES && !(name[0] >= '0' && name[0] <= '9');
+}
+
+static bool good_histogram(const Kvpipe__Histogram *h)
+{
+    bool ok = h && isfinite(h->scale) && h->scale > 0 && h->n_bucket == h->n_count &&
+              h->n_bucket <= HISTOGRAM_BUCKETS;
+    for (size_t i = 0; ok && i < h->n_bucket; i++)
+        ok = h->bucket[i] < HISTOGRAM_BUCKETS && (!i || h->bucket[i] > h->bucket[i - 1]) &&
+             h->count[i] < UINT64_C(1) << 53;
+    return ok;
+}
+
+static bool good_value(const Kvpipe__Value *v)
+{
+    return good_name(v->name) && isfinite(v->value) && plain(v->unit, UNIT_MAX_BYTES) &&
+           (!*v->label || good_name(v->label)) && plain(v->label_value, LABEL_MAX_BYTES) &&
+           (v->kind != KVPIPE__KIND__HISTOGRAM || good_histogram(v->histogram));
+}
+
 static bool good_subject(const Kvpipe__Subject *m)
 {
     bool ok = plain(m->stream, NAME_MAX_BYTES) && plain(m->state, NAME_MAX_BYTES) &&
               plain(m->note, NOTE_MAX_BYTES) && m->n_values <= NUMBERS_MAX;
     for (size_t i = 0; ok && i < m->n_values; i++)
-        ok = plain(m->values[i]->name, NAME_MAX_BYTES) && isfinite(m->values[i]->value);
+        ok = good_value(m->values[i]);
     return ok;
 }
 
@@ -90,7 +126,7 @@ static bool good(const Kvpipe__Report *m)
     return ok;
 }
 
-static const struct report_number *number(const struct report_subject *s, const char *name)
+const struct report_number *report_subject_number(const struct report_subject *s, const char *name)
 {
     for (size_t i = 0; s && i < s->count; i++)
         if (strcmp(s->numbers[i].name, name) == 0)
@@ -106,16 +142,21 @@ const struct report_subject *report_row_subject(const struct report_row *row, co
     return NULL;
 }
 
-double report_subject_value(const struct report_subject *s, const char *name)
+double report_subject_value(const struct report_subject *s, enum metric id)
 {
-    const struct report_number *n = number(s, name);
+    const struct report_number *n = report_subject_number(s, metrics_def(id)->name);
     return n ? n->value : 0;
 }
 
-double report_subject_rate(const struct report_subject *s, const char *name)
+double report_subject_rate(const struct report_subject *s, enum metric id)
 {
-    const struct report_number *n = number(s, name);
+    const struct report_number *n = report_subject_number(s, metrics_def(id)->name);
     return n ? n->per_s : 0;
+}
+
+double report_number_quantile(const struct report_number *n, double part)
+{
+    return n && n->histogram ? histogram_quantile(n->histogram, part) * n->scale : 0;
 }
 
 /* Takes over the samples of `before` and adds this one. A number that fell begins anew. */
@@ -140,6 +181,37 @@ static void add_sample(struct report_number *n, const struct report_number *befo
                    (double)(now_ns - n->samples[0].at_ns);
 }
 
+static void fill_histogram(const Kvpipe__Histogram *m, double sum, struct report_number *n)
+{
+    struct histogram *h = n->histogram = xcalloc(1, sizeof *h);
+    n->scale = m->scale;
+    for (size_t i = 0; i < m->n_bucket; i++) {
+        h->buckets[m->bucket[i]] = m->count[i];
+        h->count += m->count[i];
+    }
+    h->sum = sum > 0 && sum / m->scale < 0x1p63 ? (uint64_t)(sum / m->scale + 0.5) : 0;
+}
+
+/* What the table knows is held to; the numbers of a replacement stage are as it says. */
+static void fill_number(const Kvpipe__Value *m, struct report_number *n)
+{
+    const struct metrics_def *def = metrics_def_by_name(m->name);
+    bool histogram = m->kind == KVPIPE__KIND__HISTOGRAM;
+    n->kind = histogram                               ? METRICS_HISTOGRAM
+              : def && def->kind != METRICS_HISTOGRAM ? def->kind
+              : m->kind == KVPIPE__KIND__COUNTER      ? METRICS_COUNTER
+                                                      : METRICS_GAUGE;
+    bool labelled = *m->label && *m->label_value;
+    n->metric = xstrdup(m->name);
+    n->label = xstrdup(labelled ? m->label : "");
+    n->label_value = xstrdup(labelled ? m->label_value : "");
+    n->name = labelled ? xasprintf("%s_%s", m->name, m->label_value) : xstrdup(m->name);
+    n->unit = xstrdup(def ? def->unit : m->unit);
+    n->value = m->value;
+    if (histogram)
+        fill_histogram(m->histogram, m->value, n);
+}
+
 static void fill_subject(const Kvpipe__Subject *m, const struct report_subject *before,
                          int64_t now_ns, struct report_subject *s)
 {
@@ -149,9 +221,14 @@ static void fill_subject(const Kvpipe__Subject *m, const struct report_subject *
     s->numbers = xcalloc(m->n_values, sizeof *s->numbers);
     s->count = m->n_values;
     for (size_t i = 0; i < m->n_values; i++) {
-        s->numbers[i].name = xstrdup(m->values[i]->name);
-        s->numbers[i].value = m->values[i]->value;
-        add_sample(&s->numbers[i], number(before, m->values[i]->name), now_ns);
+        struct report_number *n = &s->numbers[i];
+        fill_number(m->values[i], n);
+        /* most often they come in the same order */
+        const struct report_number *old =
+            before && i < before->count && strcmp(before->numbers[i].name, n->name) == 0
+                ? &before->numbers[i]
+                : report_subject_number(before, n->name);
+        add_sample(n, old, now_ns);
     }
 }
 

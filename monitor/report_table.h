@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/metrics.h"
+
 struct event_base;
 struct report_command;
 struct report_table;
@@ -15,9 +17,14 @@ struct report_table;
 #define REPORT_RATE_SAMPLES 6
 
 struct report_number {
-    char *name;
-    double value;
-    double per_s; /* growth over the last samples, at least 1 s apart */
+    char *name;   /* what it is looked up by: NAME, or NAME_LABEL where a label tells them apart */
+    char *metric; /* NAME */
+    char *unit, *label, *label_value; /* "" where there is none */
+    enum metrics_kind kind;           /* METRICS_GAUGE where the stage does not say */
+    double value;                     /* of a histogram: the sum, in `unit` */
+    double scale;                     /* of a histogram: a value in it times this is in `unit` */
+    struct histogram *histogram;      /* NULL: it is none */
+    double per_s;                     /* growth over the last samples, at least 1 s apart */
     struct {
         double value;
         int64_t at_ns;
@@ -65,8 +72,12 @@ int report_table_command(struct report_table *t, const char *instance,
                          const struct report_command *command);
 
 const struct report_subject *report_row_subject(const struct report_row *row, const char *stream);
+/* NULL when it is not there. */
+const struct report_number *report_subject_number(const struct report_subject *s, const char *name);
 /* 0 when it is not there. */
-double report_subject_value(const struct report_subject *s, const char *name);
-double report_subject_rate(const struct report_subject *s, const char *name);
+double report_subject_value(const struct report_subject *s, enum metric id);
+double report_subject_rate(const struct report_subject *s, enum metric id);
+/* In its unit; 0 when it is not there or no histogram. */
+double report_number_quantile(const struct report_number *n, double part);
 
 #endif

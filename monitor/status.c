@@ -3,6 +3,7 @@
  * and the table for people to the kvpipe command. */
 #include "monitor/status.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,7 +12,7 @@
 
 #include "common/clock.h"
 #include "common/mem.h"
-#include "common/report.h"
+#include "common/metrics.h"
 
 static const char *const order[] = {"capture", "encoder", "muxer", "uploader", "server"};
 #define STAGES (sizeof order / sizeof *order)
@@ -22,11 +23,26 @@ static void set(json_t *o, const char *key, const char *text)
     json_object_set_new(o, key, s ? s : json_string("?"));
 }
 
+static void add_number(json_t *o, const char *name, const char *suffix, double value)
+{
+    char key[512];
+    snprintf(key, sizeof key, "%s%s", name, suffix);
+    json_object_set_new(o, key, json_real(value));
+}
+
 static json_t *numbers(const struct report_subject *s)
 {
     json_t *o = json_object();
-    for (size_t i = 0; s && i < s->count; i++)
-        json_object_set_new(o, s->numbers[i].name, json_real(s->numbers[i].value));
+    for (size_t i = 0; s && i < s->count; i++) {
+        const struct report_number *n = &s->numbers[i];
+        if (n->histogram) {
+            add_number(o, n->name, "_count", (double)n->histogram->count);
+            add_number(o, n->name, "_p50", report_number_quantile(n, 0.5));
+            add_number(o, n->name, "_p99", report_number_quantile(n, 0.99));
+        } else {
+            add_number(o, n->name, "", n->value);
+        }
+    }
     return o;
 }
 
@@ -133,16 +149,16 @@ static void add_state(struct summary *sum, const struct report_subject *s)
 static void add_numbers(struct summary *sum, const char *stage, const struct report_subject *s)
 {
     if (strcmp(stage, "capture") == 0) {
-        double video = report_subject_rate(s, REPORT_VIDEO_FRAMES);
-        sum->frames_per_s += video > 0 ? video : report_subject_rate(s, REPORT_FRAMES_OUT);
-        sum->dropped += report_subject_value(s, REPORT_DROPPED);
-        sum->reconnects += report_subject_value(s, REPORT_RECONNECTS);
+        double video = report_subject_rate(s, METRIC_VIDEO_FRAMES);
+        sum->frames_per_s += video > 0 ? video : report_subject_rate(s, METRIC_FRAMES_OUT);
+        sum->dropped += report_subject_value(s, METRIC_FRAMES_DROPPED);
+        sum->reconnects += report_subject_value(s, METRIC_RECONNECTS);
     } else if (strcmp(stage, "uploader") == 0) {
-        sum->bytes_per_s += report_subject_rate(s, REPORT_BYTES_OUT);
-        sum->fragments += report_subject_value(s, REPORT_FRAGMENTS);
-        sum->persisted += report_subject_value(s, REPORT_FRAGMENTS_PERSISTED);
-        sum->backlog_fragments += report_subject_value(s, REPORT_BACKLOG_FRAGMENTS);
-        sum->backlog_bytes += report_subject_value(s, REPORT_BACKLOG_BYTES);
+        sum->bytes_per_s += report_subject_rate(s, METRIC_BYTES_OUT);
+        sum->fragments += report_subject_value(s, METRIC_FRAGMENTS);
+        sum->persisted += report_subject_value(s, METRIC_FRAGMENTS_PERSISTED);
+        sum->backlog_fragments += report_subject_value(s, METRIC_BACKLOG_FRAGMENTS);
+        sum->backlog_bytes += report_subject_value(s, METRIC_BACKLOG_BYTES);
     }
 }
 

@@ -17,6 +17,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/relay.h"
+#include "common/metrics.h"
 #include "common/report.h"
 #include "muxer/mux.h"
 
@@ -260,16 +261,17 @@ static void report_stream(struct report *r, struct stream *s)
                         : st->frames_in ? "live"
                                         : "waiting";
 
-    report_set(r, s->name, REPORT_FRAMES_IN, (double)st->frames_in);
-    report_set(r, s->name, REPORT_FRAMES_OUT, (double)st->frames_out);
-    report_set(r, s->name, REPORT_BYTES_OUT, (double)st->bytes_out);
-    report_set(r, s->name, REPORT_DROPPED, (double)st->dropped);
-    report_set(r, s->name, REPORT_FRAGMENTS, (double)st->fragments);
-    report_set(r, s->name, "segments", (double)st->segments);
+    struct metrics *m = report_metrics(r, s->name);
+    metrics_set(m, METRIC_FRAMES_IN, (double)st->frames_in);
+    metrics_set(m, METRIC_FRAMES_OUT, (double)st->frames_out);
+    metrics_set(m, METRIC_BYTES_OUT, (double)st->bytes_out);
+    metrics_set(m, METRIC_FRAMES_DROPPED, (double)st->dropped);
+    metrics_set(m, METRIC_FRAGMENTS, (double)st->fragments);
+    metrics_set(m, METRIC_SEGMENTS, (double)st->segments);
     if (s->session) {
         struct outlet_stats held = relay_stream_stats(s->session);
-        report_set(r, s->name, REPORT_WINDOW_FRAMES, (double)held.held_items);
-        report_set(r, s->name, REPORT_WINDOW_BYTES, (double)held.held_bytes);
+        metrics_set(m, METRIC_WINDOW_FRAMES, (double)held.held_items);
+        metrics_set(m, METRIC_WINDOW_BYTES, (double)held.held_bytes);
     }
     note(s, st);
     report_state(r, s->name, state, s->note);
@@ -281,7 +283,7 @@ static void sample(struct stage *st)
     struct stream *s;
     TAILQ_FOREACH (s, &x->streams, entry)
         report_stream(st->report, s);
-    report_set(st->report, NULL, REPORT_REFUSED, (double)relay_refused(x->relay));
+    metrics_set(report_metrics(st->report, NULL), METRIC_REFUSED, (double)relay_refused(x->relay));
 }
 
 /* ---- commands ---- */

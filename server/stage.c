@@ -13,6 +13,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/metrics.h"
 #include "common/report.h"
 #include "common/stage.h"
 #include "server/auth.h"
@@ -70,10 +71,12 @@ static void report_counts(struct stage *stage)
     struct server *server = stage->state;
     struct stream *st;
     for (st = store_first(server->store); st; st = TAILQ_NEXT(st, link)) {
-        report_set(stage->report, st->name, REPORT_FRAGMENTS_PERSISTED, (double)st->persisted);
-        report_set(stage->report, st->name, "bytes", (double)st->persisted_bytes);
+        struct metrics *m = report_metrics(stage->report, st->name);
+        metrics_set(m, METRIC_FRAGMENTS_PERSISTED, (double)st->persisted);
+        metrics_set(m, METRIC_ARCHIVED_BYTES, (double)st->persisted_bytes);
     }
-    report_set(stage->report, NULL, "connections", http_server_connections(server->http));
+    metrics_set(report_metrics(stage->report, NULL), METRIC_CONNECTIONS,
+                http_server_connections(server->http));
 }
 
 static void teardown(struct stage *stage)

@@ -15,6 +15,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/metrics.h"
 #include "common/sigv4.h"
 #include "uploader/session_private.h"
 
@@ -644,7 +645,8 @@ static void on_drop(void *arg, struct spool_fragment *f)
 
 struct session *session_create(struct event_base *base, struct api *api,
                                const struct conf_endpoint *conf, const struct conf_stream *stream,
-                               struct spool *spool, const struct session_ops *ops, void *arg)
+                               struct spool *spool, struct metrics *metrics,
+                               const struct session_ops *ops, void *arg)
 {
     static const struct archive_lookup_ops lookup_ops = {.found = lookup_found,
                                                          .done = lookup_done};
@@ -655,7 +657,8 @@ struct session *session_create(struct event_base *base, struct api *api,
                           .stream = stream,
                           .spool = spool,
                           .ops = *ops,
-                          .arg = arg};
+                          .arg = arg,
+                          .send_latency = metrics_histogram(metrics, METRIC_SEND_LATENCY)};
     s->endpoint = endpoint_create(base, api, conf, stream->name, on_endpoint, s);
     s->lookup = archive_lookup_create(api, conf, stream->name, &lookup_ops, s);
     s->timer = evtimer_new(base, on_timer, s);
@@ -693,9 +696,4 @@ int64_t session_unacked_ns(const struct session *s)
 const struct session_stats *session_get_stats(const struct session *s)
 {
     return &s->stats;
-}
-
-const struct latency *session_latency(const struct session *s)
-{
-    return &s->latency;
 }

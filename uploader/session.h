@@ -10,10 +10,10 @@
 
 #include "common/conf.h"
 #include "uploader/api.h"
-#include "uploader/latency.h"
 #include "uploader/spool.h"
 
 struct event_base;
+struct metrics;
 struct session;
 
 struct session_stats {
@@ -26,10 +26,11 @@ struct session_ops {
     void (*state)(void *arg, const char *state, const char *note);
 };
 
-/* Borrows everything but `ops` for its life; takes over spool_on_drop. */
+/* Borrows everything but `ops` for its life; takes over spool_on_drop. metrics may be NULL. */
 struct session *session_create(struct event_base *base, struct api *api,
                                const struct conf_endpoint *conf, const struct conf_stream *stream,
-                               struct spool *spool, const struct session_ops *ops, void *arg);
+                               struct spool *spool, struct metrics *metrics,
+                               const struct session_ops *ops, void *arg);
 /* Cuts a request that is open: the endpoint throws the unfinished fragment away. NULL is fine. */
 void session_destroy(struct session **s);
 /* There is something new in the spool. captured_ns: when the newest frame was captured, 0 unknown.
@@ -47,6 +48,5 @@ bool session_is_idle(const struct session *s);
 /* How long media are being sent without an ack; 0 when none is waited for. */
 int64_t session_unacked_ns(const struct session *s);
 const struct session_stats *session_get_stats(const struct session *s);
-const struct latency *session_latency(const struct session *s);
 
 #endif

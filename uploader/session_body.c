@@ -136,15 +136,16 @@ static void note_latency(struct session *s)
         if (m->file > s->frag->file->number ||
             (m->file == s->frag->file->number && m->end > s->pos))
             break;
-        latency_add(&s->latency, now - m->captured_ns);
+        histogram_add(s->send_latency, now - m->captured_ns);
         s->first_mark = (s->first_mark + 1) % SESSION_MARKS;
         s->nmarks--;
     }
-    if (!s->latency_said && s->latency.count >= 100) {
+    if (!s->latency_said && s->send_latency->count >= 100) {
         s->latency_said = true;
         log_debug("uploader.session.latency", "stream=%s frames=%llu p50_ms=%.2f p99_ms=%.2f",
-                  s->stream->name, (unsigned long long)s->latency.count,
-                  latency_ms(&s->latency, 50), latency_ms(&s->latency, 99));
+                  s->stream->name, (unsigned long long)s->send_latency->count,
+                  histogram_quantile(s->send_latency, 0.5) / NS_PER_MS,
+                  histogram_quantile(s->send_latency, 0.99) / NS_PER_MS);
     }
 }
 

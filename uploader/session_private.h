@@ -5,6 +5,7 @@
 #define KVPIPE_UPLOADER_SESSION_PRIVATE_H
 
 #include "common/buf.h"
+#include "common/histogram.h"
 #include "uploader/ack.h"
 #include "uploader/archive_lookup.h"
 #include "uploader/endpoint.h"
@@ -75,9 +76,9 @@ struct session {
     unsigned nstarts;
     struct session_mark marks[SESSION_MARKS];
     unsigned first_mark, nmarks;
-    struct latency latency;
-    bool latency_said;
     struct session_stats stats;
+    struct histogram *send_latency; /* capture to the last byte of a live frame handed over */
+    bool latency_said;
 };
 
 /* on_upload of the request. */

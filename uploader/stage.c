@@ -15,6 +15,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/metrics.h"
 #include "common/report.h"
 
 #define TICK_MS 100
@@ -223,13 +224,14 @@ static int add_stream(struct uploader *u, const struct conf_stream *conf)
     struct upload *up = xcalloc(1, sizeof *up);
     up->owner = u;
     up->conf = conf;
+    up->metrics = report_metrics(u->stage->report, conf->name);
     int r = spool_open(&sc, u->syncer, &up->spool);
     if (r < 0) {
         free(up);
         return r;
     }
     up->session = session_create(u->stage->base, &u->api, &u->stage->conf->endpoint, conf,
-                                 up->spool, &session_ops, up);
+                                 up->spool, up->metrics, &session_ops, up);
     pressure_init(&up->pressure,
                   &(struct pressure_conf){
                       .max_latency_ms = u->stage->conf->endpoint.max_latency_s * INT64_C(1000),
@@ -381,19 +383,19 @@ static void drain(struct stage *st)
 
 static const struct {
     const char *begins, *over, *advice; /* log */
-    const char *now, *events;           /* metrics: 0 or 1, counter */
+    enum metric now, events;            /* 0 or 1, counter */
 } pressures[PRESSURE_KINDS] = {
     [PRESSURE_STORAGE] = {"uploader.pressure.storage", "uploader.pressure.storage_over",
                           "raise spool.max_megabytes or free the disk; lower the bitrate or give a "
                           "faster uplink",
-                          "storage_pressure", "storage_pressure_events"},
+                          METRIC_STORAGE_PRESSURE, METRIC_STORAGE_PRESSURE_EVENTS},
     [PRESSURE_LATENCY] = {"uploader.pressure.latency", "uploader.pressure.latency_over",
                           "lower the bitrate (video.adapt does it by itself) or give a faster "
                           "uplink; check that the endpoint is there",
-                          "latency_pressure", "latency_pressure_events"},
+                          METRIC_LATENCY_PRESSURE, METRIC_LATENCY_PRESSURE_EVENTS},
     [PRESSURE_STALE] = {"uploader.pressure.stale", "uploader.pressure.stale_over",
                         "a new session begins; check the endpoint and what is in front of it",
-                        "connection_stale", "connection_stale_events"},
+                        METRIC_STALE, METRIC_STALE_EVENTS},
 };
 
 static void say_pressure(const struct upload *up, const struct pressure_event *e,
@@ -424,7 +426,7 @@ static void tell_backlog(struct upload *up, const struct spool_stats *sp)
 }
 
 /* Before session_tick, which ends a stale session. */
-static void watch_pressure(struct report *r, struct upload *up)
+static void watch_pressure(struct metrics *m, struct upload *up)
 {
     struct spool_stats sp = spool_get_stats(up->spool);
     struct pressure_sample now = {.backlog_ms = sp.backlog_ms,
@@ -437,39 +439,36 @@ static void watch_pressure(struct report *r, struct upload *up)
     for (unsigned i = 0; i < n; i++)
         say_pressure(up, &events[i], &now);
     for (unsigned k = 0; k < PRESSURE_KINDS; k++) {
-        report_set(r, up->conf->name, pressures[k].now, up->pressure.states[k].on);
-        report_set(r, up->conf->name, pressures[k].events, (double)up->pressure.states[k].events);
+        metrics_set(m, pressures[k].now, up->pressure.states[k].on);
+        metrics_set(m, pressures[k].events, (double)up->pressure.states[k].events);
     }
     tell_backlog(up, &sp);
 }
 
-/* Counters "gaps_CAUSE" and "gap_frames_CAUSE", those that are not 0. */
-static void sample_gaps(struct report *r, const char *stream, const struct ledger_totals *gaps)
+/* Those that are not 0. */
+static void sample_gaps(struct metrics *m, const struct ledger_totals *gaps)
 {
     for (unsigned i = 0; i < GAPS_CAUSES; i++)
         if (gaps->intervals[i]) {
-            report_set(r, stream, gaps_metric(i, false), (double)gaps->intervals[i]);
-            report_set(r, stream, gaps_metric(i, true), (double)gaps->frames[i]);
+            metrics_set_of(m, METRIC_GAPS, gaps_cause_name(i), (double)gaps->intervals[i]);
+            metrics_set_of(m, METRIC_GAP_FRAMES, gaps_cause_name(i), (double)gaps->frames[i]);
         }
 }
 
-static void sample_stream(struct report *r, struct upload *up)
+static void sample_stream(struct metrics *m, struct upload *up)
 {
-    const char *name = up->conf->name;
     const struct session_stats *ss = session_get_stats(up->session);
     struct spool_stats sp = spool_get_stats(up->spool);
-    report_set(r, name, REPORT_FRAMES_IN, (double)up->frames_in);
-    report_set(r, name, REPORT_BYTES_OUT, (double)ss->bytes_out);
-    report_set(r, name, REPORT_RECONNECTS, (double)ss->reconnects);
-    report_set(r, name, REPORT_FRAGMENTS, (double)sp.fragments);
-    report_set(r, name, REPORT_FRAGMENTS_PERSISTED, (double)sp.fragments_done);
-    report_set(r, name, REPORT_BACKLOG_FRAGMENTS, (double)sp.backlog_fragments);
-    report_set(r, name, REPORT_BACKLOG_BYTES, (double)sp.backlog_bytes);
-    report_set(r, name, "backlog_ms", (double)sp.backlog_ms);
-    report_set(r, name, REPORT_DROPPED, (double)sp.dropped);
-    sample_gaps(r, name, sp.gaps);
-    report_set(r, name, "latency_p50_ms", latency_ms(session_latency(up->session), 50));
-    report_set(r, name, "latency_p99_ms", latency_ms(session_latency(up->session), 99));
+    metrics_set(m, METRIC_FRAMES_IN, (double)up->frames_in);
+    metrics_set(m, METRIC_BYTES_OUT, (double)ss->bytes_out);
+    metrics_set(m, METRIC_RECONNECTS, (double)ss->reconnects);
+    metrics_set(m, METRIC_FRAGMENTS, (double)sp.fragments);
+    metrics_set(m, METRIC_FRAGMENTS_PERSISTED, (double)sp.fragments_done);
+    metrics_set(m, METRIC_BACKLOG_FRAGMENTS, (double)sp.backlog_fragments);
+    metrics_set(m, METRIC_BACKLOG_BYTES, (double)sp.backlog_bytes);
+    metrics_set(m, METRIC_BACKLOG, (double)sp.backlog_ms / 1000);
+    metrics_set(m, METRIC_FRAMES_DROPPED, (double)sp.dropped);
+    sample_gaps(m, sp.gaps);
     if (spool_is_ended(up->spool) && !sp.backlog_fragments && strcmp(up->state, "ended") != 0)
         tell(up, "ended", "");
 }
@@ -480,12 +479,13 @@ static void sample(struct stage *st)
     struct upload *up;
     TAILQ_FOREACH (up, &u->uploads, entry) {
         spool_tick(up->spool, clock_wall_ns());
-        watch_pressure(st->report, up);
+        watch_pressure(up->metrics, up);
         session_tick(up->session);
-        sample_stream(st->report, up);
+        sample_stream(up->metrics, up);
     }
     if (u->client)
-        report_set(st->report, NULL, REPORT_REFUSED, (double)link_client_refused(u->client));
+        metrics_set(report_metrics(st->report, NULL), METRIC_REFUSED,
+                    (double)link_client_refused(u->client));
 }
 
 const struct stage_ops uploader_stage = {

@@ -19,6 +19,7 @@ struct upload { /* one stream */
     TAILQ_ENTRY(upload) entry;
     struct uploader *owner;
     const struct conf_stream *conf;
+    struct metrics *metrics; /* the report's */
     struct spool *spool;
     struct session *session;
     struct inlet_session *inlet; /* of the last Open, NULL when the stream moved away */

@@ -76,7 +76,7 @@ static void setup(void)
 {
     base = event_base_new();
     ck_assert_int_eq(probe_create(base, on_probed, NULL, &probe), 0);
-    stream = encoder_stream_create(base, "cam", &conf, probe, &codec_gst, &ops, NULL);
+    stream = encoder_stream_create(base, "cam", &conf, probe, &codec_gst, NULL, &ops, NULL);
 }
 
 static void teardown(void)
@@ -352,7 +352,7 @@ START_TEST(the_bitrate_follows_the_backlog_when_the_config_says_so)
     ck_assert_uint_eq(encoder_stream_stats(stream).bitrate_kbps, 500);
     encoder_stream_destroy(&stream);
     conf.video.adapt = (struct conf_adapt){.min_bitrate_kbps = 100, .backlog_s = 5, .restore_s = 2};
-    stream = encoder_stream_create(base, "cam", &conf, probe, &codec_gst, &ops, NULL);
+    stream = encoder_stream_create(base, "cam", &conf, probe, &codec_gst, NULL, &ops, NULL);
     begin(f, NULL);
     video(0, f);
     for (unsigned i = 0; i < 60; i++)

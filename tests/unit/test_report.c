@@ -12,6 +12,7 @@
 
 #include "common/clock.h"
 #include "common/mem.h"
+#include "common/metrics.h"
 #include "common/report.h"
 #include "monitor/report_table.h"
 #include "proto/report.pb-c.h"
@@ -109,9 +110,14 @@ START_TEST(numbers_states_and_notes_arrive)
 {
     ck_assert_int_eq(report_table_create(base, address, on_heard, NULL, &table), 0);
     open_report();
-    report_set(report, NULL, REPORT_REFUSED, 3);
-    report_add(report, "cam", REPORT_FRAMES_OUT, 2);
-    report_add(report, "cam", REPORT_FRAMES_OUT, 5);
+    struct metrics *numbers = report_metrics(report, "cam");
+    double *out = metrics_value(numbers, METRIC_FRAMES_OUT, NULL);
+    metrics_set(report_metrics(report, NULL), METRIC_REFUSED, 3);
+    *out += 2;
+    *out += 5;
+    metrics_set_of(numbers, METRIC_GAPS, "camera", 4);
+    for (int i = 1; i <= 100; i++)
+        histogram_add(metrics_histogram(numbers, METRIC_ENCODE), i * NS_PER_MS);
     report_set_ready(report, true);
     report_state(report, "cam", "waiting", "no camera: plug it in");
     run_until(heard_once);
@@ -120,9 +126,21 @@ START_TEST(numbers_states_and_notes_arrive)
     ck_assert_str_eq(row->stage, "muxer");
     ck_assert_uint_eq(row->pid, (uint32_t)getpid());
     ck_assert(row->ready);
-    ck_assert(report_subject_value(report_row_subject(row, ""), REPORT_REFUSED) == 3);
+    ck_assert(report_subject_value(report_row_subject(row, ""), METRIC_REFUSED) == 3);
     const struct report_subject *cam = report_row_subject(row, "cam");
-    ck_assert(report_subject_value(cam, REPORT_FRAMES_OUT) == 7);
+    ck_assert(report_subject_value(cam, METRIC_FRAMES_OUT) == 7);
+    const struct report_number *gaps = report_subject_number(cam, "gaps_camera");
+    ck_assert_str_eq(gaps->metric, "gaps");
+    ck_assert_str_eq(gaps->label, "cause");
+    ck_assert_str_eq(gaps->label_value, "camera");
+    ck_assert_int_eq(gaps->kind, METRICS_COUNTER);
+    ck_assert(gaps->value == 4);
+    const struct report_number *encode = report_subject_number(cam, "encode_seconds");
+    ck_assert_int_eq(encode->kind, METRICS_HISTOGRAM);
+    ck_assert_str_eq(encode->unit, "Seconds");
+    ck_assert_uint_eq(encode->histogram->count, 100);
+    ck_assert_double_eq_tol(encode->value, 5.05, 1e-9);
+    ck_assert_double_eq_tol(report_number_quantile(encode, 0.5), 0.05, 0.0016);
     ck_assert_str_eq(cam->state, "waiting");
     ck_assert_str_eq(cam->note, "no camera: plug it in");
     ck_assert_int_ge(samples, 1);
@@ -169,11 +187,10 @@ END_TEST
 
 START_TEST(without_a_report_numbers_go_nowhere)
 {
-    report_set(NULL, "cam", REPORT_FRAMES_IN, 1);
-    report_add(NULL, NULL, REPORT_FRAMES_IN, 1);
+    ck_assert_ptr_null(report_metrics(NULL, "cam"));
+    metrics_set(report_metrics(NULL, NULL), METRIC_FRAMES_IN, 1);
     report_state(NULL, "cam", "live", "");
     report_forget(NULL, "cam");
-    ck_assert(report_get(NULL, "cam", REPORT_FRAMES_IN) == 0);
 }
 END_TEST
 
@@ -183,14 +200,13 @@ START_TEST(streams_are_bounded_and_can_be_forgotten)
     open_report();
     for (int i = 0; i < 3000; i++) {
         snprintf(name, sizeof name, "cam%d", i);
-        report_set(report, name, REPORT_FRAMES_IN, i);
+        metrics_set(report_metrics(report, name), METRIC_FRAMES_IN, i);
     }
-    ck_assert(report_get(report, "cam10", REPORT_FRAMES_IN) == 10);
-    ck_assert(report_get(report, "cam2999", REPORT_FRAMES_IN) == 0);
+    ck_assert(metrics_get(report_metrics(report, "cam10"), METRIC_FRAMES_IN, NULL) == 10);
+    ck_assert_ptr_null(report_metrics(report, "cam2999"));
     report_forget(report, "cam10");
-    ck_assert(report_get(report, "cam10", REPORT_FRAMES_IN) == 0);
-    report_set(report, "cam2999", REPORT_FRAMES_IN, 4);
-    ck_assert(report_get(report, "cam2999", REPORT_FRAMES_IN) == 4);
+    ck_assert_ptr_nonnull(report_metrics(report, "cam2999"));
+    ck_assert_ptr_null(report_metrics(report, "cam10"));
 }
 END_TEST
 
@@ -234,11 +250,50 @@ START_TEST(bad_reports_are_counted_and_refused)
     v.name = "x";
     v.value = NAN;
     ck_assert_ptr_null(take(&m, 1));
+    v.value = 1;
+    ck_assert_ptr_nonnull(take(&m, 1));
+    v.name = "1{x}";
+    ck_assert_ptr_null(take(&m, 1));
     ck_assert_ptr_null(report_table_take(table, "\xff\xff\xff", 3, 1));
-    ck_assert_uint_eq(report_table_refused(table), 5);
+    ck_assert_uint_eq(report_table_refused(table), 6);
     ck_assert_uint_eq(report_table_count(table), 1);
     report_table_expire(table, 2);
     ck_assert_uint_eq(report_table_count(table), 0);
+}
+END_TEST
+
+START_TEST(bad_histograms_are_refused)
+{
+    static const struct {
+        double scale;
+        uint32_t bucket[2];
+        uint64_t count[2];
+        size_t buckets, counts;
+        bool good;
+    } cases[] = {
+        {1e-9, {3, 719}, {1, 2}, 2, 2, true},    {1e-9, {0}, {0}, 0, 0, true},
+        {1e-9, {3, 720}, {1, 2}, 2, 2, false},   {1e-9, {3, 3}, {1, 2}, 2, 2, false},
+        {1e-9, {3, 4}, {1, 2}, 2, 1, false},     {0, {3, 4}, {1, 2}, 2, 2, false},
+        {INFINITY, {3, 4}, {1, 2}, 2, 2, false}, {1e-9, {3, 4}, {1, UINT64_MAX}, 2, 2, false},
+    };
+    Kvpipe__Histogram h = KVPIPE__HISTOGRAM__INIT;
+    Kvpipe__Value v = KVPIPE__VALUE__INIT, *vp = &v;
+    Kvpipe__Subject s = KVPIPE__SUBJECT__INIT, *sp = &s;
+    Kvpipe__Report m = message();
+    ck_assert_int_eq(report_table_create(NULL, NULL, NULL, NULL, &table), 0);
+    m.n_subjects = s.n_values = 1;
+    m.subjects = &sp;
+    s.values = &vp;
+    v.name = "own_seconds";
+    v.kind = KVPIPE__KIND__HISTOGRAM;
+    ck_assert_ptr_null(take(&m, 1)); /* it has none */
+    v.histogram = &h;
+    h.scale = cases[_i].scale;
+    h.bucket = (uint32_t *)cases[_i].bucket;
+    h.count = (uint64_t *)cases[_i].count;
+    h.n_bucket = cases[_i].buckets;
+    h.n_count = cases[_i].counts;
+    ck_assert_int_eq(take(&m, 1) != NULL, cases[_i].good);
 }
 END_TEST
 
@@ -253,17 +308,17 @@ START_TEST(rates_are_growth_per_second_and_start_anew_with_the_process)
     m.subjects = &sp;
     s.stream = "cam";
     s.values = &vp;
-    v.name = REPORT_FRAMES_OUT;
+    v.name = "frames_out";
     for (int i = 0; i < 10; i++) {
         v.value = 1000 + 30 * i;
         row = take(&m, i * NS_PER_S);
     }
-    ck_assert_double_eq_tol(report_subject_rate(report_row_subject(row, "cam"), REPORT_FRAMES_OUT),
+    ck_assert_double_eq_tol(report_subject_rate(report_row_subject(row, "cam"), METRIC_FRAMES_OUT),
                             30, 0.01);
     m.pid = 6;
     v.value = 5000;
     row = take(&m, 10 * NS_PER_S);
-    ck_assert(report_subject_rate(report_row_subject(row, "cam"), REPORT_FRAMES_OUT) == 0);
+    ck_assert(report_subject_rate(report_row_subject(row, "cam"), METRIC_FRAMES_OUT) == 0);
 }
 END_TEST
 
@@ -280,6 +335,7 @@ int main(void)
     tcase_add_test(t, without_a_report_numbers_go_nowhere);
     tcase_add_test(t, streams_are_bounded_and_can_be_forgotten);
     tcase_add_test(t, bad_reports_are_counted_and_refused);
+    tcase_add_loop_test(t, bad_histograms_are_refused, 0, 8);
     tcase_add_test(t, rates_are_growth_per_second_and_start_anew_with_the_process);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
