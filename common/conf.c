@@ -190,6 +190,31 @@ static const struct conf_option spool_options[] = {
     ENUM(conf_spool, when_full, CONF_FULL_DROP_OLDEST, CONF_FULL_DROP_OLDEST, fulls),
     END,
 };
+static const struct conf_option limits_options[] = {
+    U32(conf_limits, put_media_connections, 1, 0, 1000),
+    BOOL(conf_limits, put_media_newest, true),
+    U32(conf_limits, put_media_calls, 5, 0, 10000),
+    U32(conf_limits, put_media_fragments, 5, 0, 10000),
+    U32(conf_limits, put_media_mbits, 100, 0, 100000),
+    U32(conf_limits, connection_s, 2700, 10, 604800),
+    U32(conf_limits, silence_s, 30, 1, 3600),
+    U32(conf_limits, idle_ack_s, 5, 1, 3600),
+    U32(conf_limits, fragment_ms, 20000, 100, 600000),
+    U32(conf_limits, fragment_min_ms, 0, 0, 20000),
+    U32(conf_limits, fragment_megabytes, 50, 1, 1000),
+    U32(conf_limits, fragment_tags, 10, 0, 100),
+    U32(conf_limits, tracks, 3, 1, 16),
+    U32(conf_limits, ahead_s, 86400, 0, 315360000),
+    U32(conf_limits, get_media_connections, 3, 0, 10000),
+    U32(conf_limits, get_media_calls, 5, 0, 10000),
+    U32(conf_limits, get_media_fragments, 6, 0, 100000),
+    U32(conf_limits, get_media_mbits, 200, 0, 100000),
+    U32(conf_limits, fragment_list_connections, 5, 0, 10000),
+    U32(conf_limits, media_points, 500, 0, 1000000),
+    U32(conf_limits, metadata_points, 10000, 0, 10000000),
+    U32(conf_limits, burst_s, 20, 1, 3600),
+    END,
+};
 static const struct conf_option server_options[] = {
     STRING(conf_server, listen, "127.0.0.1:8480"),
     STRING(conf_server, data, NULL),
@@ -197,6 +222,7 @@ static const struct conf_option server_options[] = {
     STRING(conf_server, tls_cert, NULL),
     STRING(conf_server, tls_key, NULL),
     BOOL(conf_server, enabled, false), /* true when endpoint.url points at it: conf_check */
+    MAP(conf_server, limits, limits_options),
     END,
 };
 static const struct conf_option monitor_options[] = {

@@ -150,6 +150,32 @@ struct conf_spool {
     enum conf_full when_full; /* default drop_oldest */
 };
 
+/* What the server allows; defaults are the service's quotas. 0 = no limit, where 0 is allowed. */
+struct conf_limits {
+    uint32_t put_media_connections; /* of a stream at a time, default 1 */
+    bool put_media_newest;    /* default true: one too many ends the oldest; else it is refused */
+    uint32_t put_media_calls; /* a second and stream, default 5 */
+    uint32_t put_media_fragments; /* a second and stream, default 5: above it, reading slows down */
+    uint32_t put_media_mbits;     /* a second and session, default 100: as above */
+    uint32_t connection_s;        /* a PutMedia request is closed after so long, default 2700 */
+    uint32_t silence_s;           /* and after so long without data, default 30 */
+    uint32_t idle_ack_s;          /* an IDLE ack each time without data, default 5 */
+    uint32_t fragment_ms;         /* longest fragment, default 20000 */
+    uint32_t fragment_min_ms;     /* shortest but for the last of a request, default 0 */
+    uint32_t fragment_megabytes;  /* largest fragment in MiB, default 50 */
+    uint32_t fragment_tags;       /* metadata items of a fragment, default 10 */
+    uint32_t tracks;              /* default 3 */
+    uint32_t ahead_s;             /* how far a fragment may lie in the future, default 86400 */
+    uint32_t get_media_connections; /* default 3 */
+    uint32_t get_media_calls;       /* default 5 */
+    uint32_t
+        get_media_fragments;  /* a second and session, default 6: above it, sending slows down */
+    uint32_t get_media_mbits; /* of GetMedia and GetMediaForFragmentList, default 200 */
+    uint32_t fragment_list_connections;     /* of GetMediaForFragmentList, default 5 */
+    uint32_t media_points, metadata_points; /* of archived reads a second, 500 and 10000 */
+    uint32_t burst_s; /* fragments and megabits are means over so long, default 20 */
+};
+
 struct conf_server {
     char *listen; /* host:port, default 127.0.0.1:8480 */
     char *data;   /* archive directory, default RUN/archive */
@@ -157,6 +183,7 @@ struct conf_server {
                      first start */
     char *tls_cert, *tls_key;
     bool enabled; /* default true when endpoint.url points at it; the monitor starts it then */
+    struct conf_limits limits;
 };
 
 struct conf_monitor {

@@ -170,6 +170,17 @@ int mkv_write_header(struct buf *b, const struct mkv_header *header)
     return finish(&w, before);
 }
 
+int mkv_write_head(struct buf *b, uint64_t timecode_scale_ns)
+{
+    struct mkv_header header = {.timecode_scale_ns = timecode_scale_ns};
+    struct writer w = {.b = b};
+    size_t before = b->len;
+    put_ebml_head(&w);
+    begin_unknown(&w, MKV_ID_SEGMENT);
+    put_info(&w, &header);
+    return finish(&w, before);
+}
+
 int mkv_write_cluster(struct buf *b, uint64_t timecode)
 {
     struct writer w = {.b = b};

@@ -22,6 +22,8 @@
 /* EBML head (matroska, version 4, readable from 2), Segment of unknown size, Info, Tracks. RFC 9559
  * section 5.1. */
 int mkv_write_header(struct buf *b, const struct mkv_header *header);
+/* The same without Tracks, for a document that has no Cluster either. */
+int mkv_write_head(struct buf *b, uint64_t timecode_scale_ns);
 /* Opens a Cluster of unknown size with its Timecode, in units of the header's timecode scale. The
  * next Cluster or Tags ends it. */
 int mkv_write_cluster(struct buf *b, uint64_t timecode);

@@ -114,6 +114,7 @@ static int setup(struct stage *stage)
     struct server *server = xcalloc(1, sizeof *server);
     server->base = stage->base;
     server->stage = stage;
+    server->limits = &conf->server.limits;
     TAILQ_INIT(&server->put_sessions);
     stage->state = server;
     raise_descriptor_limit();

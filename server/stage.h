@@ -8,6 +8,7 @@
 #include <sys/queue.h>
 
 struct auth_keys;
+struct conf_limits;
 struct event;
 struct event_base;
 struct http_server;
@@ -19,6 +20,7 @@ struct store;
 struct server {
     struct event_base *base;
     struct stage *stage; /* NULL in unit tests */
+    const struct conf_limits *limits;
     struct http_server *http;
     struct store *store;
     struct auth_keys *keys;
