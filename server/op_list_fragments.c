@@ -7,11 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/conf.h"
 #include "common/mem.h"
 #include "server/error.h"
 #include "server/field.h"
 #include "server/fragment_number.h"
 #include "server/http.h"
+#include "server/quota.h"
 #include "server/reply.h"
 #include "server/route.h"
 #include "server/stage.h"
@@ -136,6 +138,9 @@ static void handle(struct server *server, struct http_exchange *ex, json_t *body
         error_invalid_argument(ex, "NextToken is not one that ListFragments gave for this stream.");
         return;
     }
+    if (!quota_admit(ex, &st->quota.metadata_points, server->limits->metadata_points, (unsigned)max,
+                     "fragments' metadata"))
+        return;
     struct list *l = xcalloc(1, sizeof *l);
     l->read.run = run;
     l->read.done = done;

@@ -13,6 +13,7 @@
 #include <event2/event.h>
 
 #include "common/clock.h"
+#include "common/conf.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/report.h"
@@ -23,6 +24,7 @@
 #include "server/http.h"
 #include "server/ingest.h"
 #include "server/put_media.h"
+#include "server/quota.h"
 #include "server/route.h"
 #include "server/stage.h"
 #include "server/store.h"
@@ -39,6 +41,7 @@ struct pending {
 };
 
 struct put_media {
+    struct stream_producer producer; /* first; open_seq is the open fragment's number */
     TAILQ_ENTRY(put_media) link;
     struct server *server;
     struct http_exchange *ex;
@@ -48,6 +51,7 @@ struct put_media {
     bool acks; /* the client wants them */
     bool over; /* no more input counts; the answer ends when nothing is pending */
     bool paused;
+    bool listed; /* among the stream's producers */
     int64_t start_ns, last_data_ns, last_idle_ns;
     int64_t seq, timecode_ms, producer_ms, server_ms; /* of the open fragment */
     unsigned npending;
@@ -94,10 +98,12 @@ static void finish_if_idle(struct put_media *pm)
 static void end_input(struct put_media *pm)
 {
     pm->over = true;
-    if (pm->st->producer == pm) {
-        pm->st->producer = NULL;
-        pm->st->producer_end = NULL;
-    }
+    if (pm->listed)
+        TAILQ_REMOVE(&pm->st->producers, &pm->producer, link);
+    pm->listed = false;
+    if (pm->producer.open_seq) /* readers wait for it no more */
+        stream_changed(pm->st);
+    pm->producer.open_seq = 0;
     finish_if_idle(pm);
 }
 
@@ -138,7 +144,7 @@ static void on_begin(void *arg, int64_t timecode_ms, int64_t producer_ms)
 {
     struct put_media *pm = arg;
     int64_t now = clock_wall_ns();
-    pm->seq = stream_next_seq(pm->st, now);
+    pm->seq = pm->producer.open_seq = stream_next_seq(pm->st, now);
     pm->server_ms = now / NS_PER_MS;
     pm->timecode_ms = timecode_ms;
     pm->producer_ms = producer_ms;
@@ -162,6 +168,7 @@ static void on_complete(void *arg, const struct ingest_fragment *in)
     *p = (struct pending){.pm = pm, .timecode_ms = pm->timecode_ms, .seq = pm->seq};
     LIST_INSERT_HEAD(&pm->pending, p, link);
     pm->npending++;
+    pm->producer.open_seq = 0;
     stream_add(pm->st, f, stored, p);
 }
 
@@ -213,7 +220,7 @@ static void on_closed(struct http_exchange *ex)
         p->pm = NULL;
     log_debug("server.put_media.closed", "stream=%s peer=%s cut=%d", pm->st->name, ex->peer,
               ex->cut);
-    if (pm->server->stage && !pm->st->producer)
+    if (pm->server->stage && TAILQ_EMPTY(&pm->st->producers))
         report_state(pm->server->stage->report, pm->st->name, "waiting", "");
     TAILQ_REMOVE(&pm->server->put_sessions, pm, link);
     event_free(pm->tick);
@@ -223,11 +230,13 @@ static void on_closed(struct http_exchange *ex)
 }
 
 /* The stream got a newer producer, or goes, or the server stops. */
-static void end_session(void *producer)
+static void end_session(struct stream_producer *producer)
 {
-    struct put_media *pm = producer;
-    if (pm->over)
+    struct put_media *pm = (struct put_media *)producer;
+    if (pm->over) {
+        end_input(pm);
         return;
+    }
     bool deleted = pm->st->status == STREAM_DELETING;
     ingest_abort(&pm->ingest);
     if (deleted)
@@ -244,7 +253,7 @@ void put_media_end_all(struct server *server)
     struct put_media *pm, *next;
     for (pm = TAILQ_FIRST(&server->put_sessions); pm; pm = next) {
         next = TAILQ_NEXT(pm, link);
-        end_session(pm);
+        end_session(&pm->producer);
     }
 }
 
@@ -336,6 +345,31 @@ static int check_head(struct server *server, struct http_exchange *ex, struct he
     return check_stream(server, ex, h);
 }
 
+static unsigned count_producers(const struct stream *st)
+{
+    const struct stream_producer *p;
+    unsigned n = 0;
+    TAILQ_FOREACH (p, &st->producers, link)
+        n++;
+    return n;
+}
+
+/* A call too many is refused; a connection too many is too, or ends the oldest. */
+static bool admit(struct server *server, struct http_exchange *ex, struct stream *st)
+{
+    const struct conf_limits *l = server->limits;
+    if (!quota_admit(ex, &st->quota.put_calls, l->put_media_calls, 1, "PutMedia calls"))
+        return false;
+    unsigned n = count_producers(st);
+    if (!l->put_media_newest)
+        return quota_connect(ex, &n, l->put_media_connections, "PutMedia");
+    while (l->put_media_connections && n-- >= l->put_media_connections) {
+        struct stream_producer *oldest = TAILQ_FIRST(&st->producers);
+        oldest->end(oldest);
+    }
+    return true;
+}
+
 static void handle(struct server *server, struct http_exchange *ex, json_t *body)
 {
     static const struct http_body_ops body_ops = {.data = on_data, .end = on_end};
@@ -343,8 +377,8 @@ static void handle(struct server *server, struct http_exchange *ex, json_t *body
     struct head h = {0};
     if (check_head(server, ex, &h) < 0)
         return;
-    if (h.st->producer_end)
-        h.st->producer_end(h.st->producer);
+    if (!admit(server, ex, h.st))
+        return;
     struct put_media *pm = xcalloc(1, sizeof *pm);
     pm->server = server;
     pm->ex = ex;
@@ -356,8 +390,9 @@ static void handle(struct server *server, struct http_exchange *ex, json_t *body
     pm->tick = event_new(server->base, -1, EV_PERSIST, on_tick, pm);
     event_add(pm->tick, &second);
     TAILQ_INSERT_TAIL(&server->put_sessions, pm, link);
-    h.st->producer = pm;
-    h.st->producer_end = end_session;
+    pm->producer.end = end_session;
+    pm->listed = true;
+    TAILQ_INSERT_TAIL(&h.st->producers, &pm->producer, link);
     ex->data = pm;
     http_on_closed(ex, on_closed);
     http_add_header(ex, "Content-Type", "application/json");

@@ -23,6 +23,7 @@ static const struct operation *const operations[] = {
     &op_put_media,
     &op_get_media,
     &op_list_fragments,
+    &op_get_media_for_fragment_list,
     &op_update_stream,
     &op_update_data_retention,
     &op_tag_stream,
@@ -64,7 +65,6 @@ static const struct operation later[] = {
     {.name = "GetDASHStreamingSessionURL", .method = "POST", .path = "/getDASHStreamingSessionURL"},
     {.name = "GetHLSStreamingSessionURL", .method = "POST", .path = "/getHLSStreamingSessionURL"},
     {.name = "GetImages", .method = "POST", .path = "/getImages"},
-    {.name = "GetMediaForFragmentList", .method = "POST", .path = "/getMediaForFragmentList"},
     {.name = "GetIceServerConfig", .method = "POST", .path = "/v1/get-ice-server-config"},
     {.name = "SendAlexaOfferToMaster", .method = "POST", .path = "/v1/send-alexa-offer-to-master"},
     {.name = "JoinStorageSession", .method = "POST", .path = "/joinStorageSession"},
@@ -153,6 +153,6 @@ void route_request(void *arg, struct http_exchange *ex)
             op->handle(server, ex, NULL);
     } else {
         ex->data = server;
-        http_read_body(ex, BODY_MAX_BYTES, on_body);
+        http_read_body(ex, op->body_max_bytes ? op->body_max_bytes : BODY_MAX_BYTES, on_body);
     }
 }

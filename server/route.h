@@ -14,7 +14,8 @@ struct server;
 
 struct operation {
     const char *name, *method, *path;
-    bool streams; /* handled when the headers are read, with no body */
+    bool streams;          /* handled when the headers are read, with no body */
+    size_t body_max_bytes; /* 0: 64 KiB */
     /* body: the request's JSON object (borrowed), {} for an empty one; NULL when `streams`.
      * Signature checked. NULL: not built yet. */
     void (*handle)(struct server *server, struct http_exchange *ex, json_t *body);
@@ -22,11 +23,11 @@ struct operation {
 
 extern const struct operation op_create_stream, op_describe_stream, op_list_streams,
     op_delete_stream, op_get_data_endpoint, op_put_media, op_get_media, op_list_fragments,
-    op_update_stream, op_update_data_retention, op_tag_stream, op_untag_stream,
-    op_list_tags_for_stream, op_tag_resource, op_untag_resource, op_list_tags_for_resource,
-    op_update_image_generation, op_describe_image_generation, op_update_notification,
-    op_describe_notification, op_start_edge_configuration_update, op_describe_edge_configuration,
-    op_delete_edge_configuration, op_list_edge_agent_configurations;
+    op_get_media_for_fragment_list, op_update_stream, op_update_data_retention, op_tag_stream,
+    op_untag_stream, op_list_tags_for_stream, op_tag_resource, op_untag_resource,
+    op_list_tags_for_resource, op_update_image_generation, op_describe_image_generation,
+    op_update_notification, op_describe_notification, op_start_edge_configuration_update,
+    op_describe_edge_configuration, op_delete_edge_configuration, op_list_edge_agent_configurations;
 
 /* The server's http_request_fn. */
 void route_request(void *server, struct http_exchange *ex);

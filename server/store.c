@@ -43,6 +43,7 @@ static struct stream *stream_new(struct store *s, const char *name)
     snprintf(st->name, sizeof st->name, "%s", name);
     TAILQ_INIT(&st->ring);
     TAILQ_INIT(&st->watches);
+    TAILQ_INIT(&st->producers);
     st->file = archive_file_new();
     return st;
 }
@@ -311,7 +312,7 @@ void store_update(struct stream *st, void (*done)(void *arg, int result), void *
     job_thread_submit(st->store->writer_thread, &u->job);
 }
 
-static void tell_watches(struct stream *st)
+void stream_changed(struct stream *st)
 {
     struct stream_watch *w, *next;
     for (w = TAILQ_FIRST(&st->watches); w; w = next) {
@@ -361,9 +362,10 @@ void store_delete(struct stream *st, void (*done)(void *arg, int result), void *
                              .arg = arg};
     st->status = STREAM_DELETING;
     TAILQ_REMOVE(&st->store->streams, st, link); /* the list's reference is now the job's */
-    if (st->producer_end)
-        st->producer_end(st->producer);
-    tell_watches(st);
+    struct stream_producer *p;
+    while ((p = TAILQ_FIRST(&st->producers)))
+        p->end(p);
+    stream_changed(st);
     job_thread_submit(st->store->writer_thread, &d->job);
 }
 
@@ -408,14 +410,25 @@ static void drop_from_ring(struct stream *st, struct fragment *f)
     fragment_unref(&f);
 }
 
+bool stream_gap_open(const struct stream *st, int64_t after, int64_t before)
+{
+    const struct stream_producer *p;
+    TAILQ_FOREACH (p, &st->producers, link)
+        if (p->open_seq > after && p->open_seq < before)
+            return true;
+    return false;
+}
+
 static void trim_ring(struct stream *st)
 {
     int64_t now = clock_mono_ns();
     int64_t max_ns = st->retention_h ? RING_NS : BUFFER_NS;
     size_t max_bytes = st->retention_h ? RING_BYTES : BUFFER_BYTES;
     struct fragment *f;
+    /* Readers wait for a fragment with a lower number that is still coming, but not for ever. */
     while ((f = TAILQ_FIRST(&st->ring)) && f->settled &&
-           (st->ring_bytes > max_bytes || now - f->ring_ns > max_ns)) {
+           (st->ring_bytes > max_bytes || now - f->ring_ns > max_ns) &&
+           (st->ring_bytes > 4 * max_bytes || !stream_gap_open(st, st->evicted_seq, f->row.seq))) {
         st->evicted_seq = f->row.seq;
         drop_from_ring(st, f);
     }
@@ -489,6 +502,18 @@ static void archive_it(struct stream *st, struct fragment *f,
     job_thread_submit(st->store->writer_thread, &a->job);
 }
 
+/* Several producers' fragments are not whole in the order of their numbers. */
+static void insert_by_seq(struct stream *st, struct fragment *f)
+{
+    struct fragment *at = TAILQ_LAST(&st->ring, fragments);
+    while (at && at->row.seq > f->row.seq)
+        at = TAILQ_PREV(at, fragments, link);
+    if (at)
+        TAILQ_INSERT_AFTER(&st->ring, at, f, link);
+    else
+        TAILQ_INSERT_HEAD(&st->ring, f, link);
+}
+
 void stream_add(struct stream *st, struct fragment *f,
                 void (*done)(void *arg, struct fragment *f, int result), void *arg)
 {
@@ -499,7 +524,7 @@ void stream_add(struct stream *st, struct fragment *f,
     }
     f->row.length = (uint32_t)f->data->len;
     f->ring_ns = clock_mono_ns();
-    TAILQ_INSERT_TAIL(&st->ring, f, link);
+    insert_by_seq(st, f);
     st->ring_bytes += f->data->len;
     st->newest_server_ms = f->row.server_ms;
     if (st->retention_h) {
@@ -513,7 +538,7 @@ void stream_add(struct stream *st, struct fragment *f,
         done(arg, f, 0);
     }
     trim_ring(st);
-    tell_watches(st);
+    stream_changed(st);
 }
 
 struct fragment *stream_ring_after(struct stream *st, int64_t seq)

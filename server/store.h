@@ -13,6 +13,7 @@
 #include "common/blob.h"
 #include "server/archive.h"
 #include "server/job_thread.h"
+#include "server/quota.h"
 
 struct event_base;
 struct store;
@@ -37,6 +38,13 @@ struct stream_watch {
     void (*changed)(struct stream_watch *w);
 };
 
+/* Who is sending fragments; begins the user's own struct. */
+struct stream_producer {
+    TAILQ_ENTRY(stream_producer) link;
+    int64_t open_seq;                       /* number of the fragment that is coming, 0: none */
+    void (*end)(struct stream_producer *p); /* takes it out of the list: the stream goes */
+};
+
 struct stream {
     TAILQ_ENTRY(stream) link;
     struct store *store;
@@ -55,9 +63,9 @@ struct stream {
     size_t ring_bytes;
     int64_t evicted_seq; /* the ring has every fragment above this */
     TAILQ_HEAD(, stream_watch) watches;
-    void *producer; /* the one PutMedia session, and how to end it */
-    void (*producer_end)(void *producer);
-    struct archive_file *file; /* writer thread */
+    struct quota quota;
+    TAILQ_HEAD(, stream_producer) producers; /* oldest first */
+    struct archive_file *file;               /* writer thread */
 };
 
 struct stream_spec { /* for store_create; strings borrowed, NULL = not given */
@@ -105,6 +113,10 @@ void fragment_unref(struct fragment **f);
 /* The first fragment above seq in memory (borrowed); only meaningful for seq >=
  * stream->evicted_seq. */
 struct fragment *stream_ring_after(struct stream *st, int64_t seq);
+/* Whether a fragment with a number between the two is still coming: readers go by number. */
+bool stream_gap_open(const struct stream *st, int64_t after, int64_t before);
+/* Tells the watches: a fragment that was coming does not come. */
+void stream_changed(struct stream *st);
 void stream_watch(struct stream *st, struct stream_watch *w);
 void stream_unwatch(struct stream *st, struct stream_watch *w);
 
