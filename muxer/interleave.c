@@ -78,18 +78,31 @@ static int64_t wait_ns(const struct interleave *il, unsigned i, int64_t now_ns)
     return lead ? INTERLEAVE_WAIT_BACK_NS : 0;
 }
 
+/* a - b, of times that nobody has checked yet. */
+static int64_t ahead_ns(int64_t a, int64_t b)
+{
+    int64_t d;
+    if (__builtin_sub_overflow(a, b, &d))
+        d = a > b ? INT64_MAX : INT64_MIN;
+    return d;
+}
+
 /* True when the head `n` of another track has waited long enough for track i. */
 static bool silent(const struct interleave *il, unsigned i, const struct interleave_node *n,
                    int64_t now_ns)
 {
     const struct interleave_track *mine = &il->tracks[n->item.track - 1], *t = &il->tracks[i];
-    int64_t waited = now_ns - n->arrived_ns;
-    int64_t from = t->heard ? t->newest_ns : n->item.dts_ns, behind;
-    if (__builtin_sub_overflow(mine->newest_ns, from, &behind)) /* times nobody has checked yet */
-        behind = mine->newest_ns > from ? INT64_MAX : INT64_MIN;
+    int64_t waited = now_ns - n->arrived_ns, from = t->heard ? t->newest_ns : n->item.dts_ns;
     if (waited < wait_ns(il, i, now_ns))
         return false;
-    return !(il->active & (1u << i)) || behind >= INTERLEAVE_BEHIND_NS ||
+    if (!(il->active & (1u << i)))
+        return true;
+    /* A slow encoder lags by all the credit of the other track, but goes on: that is not silence.
+     */
+    if (t->heard && now_ns - t->heard_ns < wait_ns(il, i, now_ns) &&
+        ahead_ns(n->item.dts_ns, from) < INTERLEAVE_HOPELESS_NS)
+        return false;
+    return ahead_ns(mine->newest_ns, from) >= INTERLEAVE_BEHIND_NS ||
            waited >= INTERLEAVE_WAIT_ANY_NS;
 }
 

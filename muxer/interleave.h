@@ -21,6 +21,8 @@
  * fallen silent, unless it has been so for very long. */
 #define INTERLEAVE_BEHIND_NS INT64_C(2000000000)
 #define INTERLEAVE_WAIT_ANY_NS INT64_C(10000000000)
+/* A track that gives items, but so far behind, is not waited for: its clock is wrong. */
+#define INTERLEAVE_HOPELESS_NS INT64_C(10000000000)
 #define INTERLEAVE_WAIT_BACK_NS                                                                    \
     INT64_C(500000000) /* audio for a video track that fell silent and may come back */
 #define INTERLEAVE_MAX_BYTES (64u << 20)

@@ -109,6 +109,30 @@ START_TEST(a_track_that_is_not_behind_in_its_own_time_is_late_not_silent)
 }
 END_TEST
 
+START_TEST(a_slow_track_that_goes_on_is_waited_for)
+{
+    push(1, 1, 0);
+    push(2, 2, 0);
+    push(2, 2 + INTERLEAVE_BEHIND_NS, 0);
+    ck_assert_int_eq(pop(0, NULL), 1);
+    push(1, 2, INTERLEAVE_WAIT_ANY_NS - 1);
+    ck_assert_int_eq(pop(INTERLEAVE_WAIT_ANY_NS - 1, NULL), 2);
+    ck_assert_int_eq(pop(INTERLEAVE_WAIT_ANY_NS + INTERLEAVE_WAIT_LEAD_NS - 2, NULL), -1);
+    ck_assert_int_eq(pop(INTERLEAVE_WAIT_ANY_NS + INTERLEAVE_WAIT_LEAD_NS - 1, NULL), 2);
+}
+END_TEST
+
+START_TEST(a_track_whose_clock_is_far_behind_is_not_waited_for)
+{
+    push(1, 1, 0);
+    push(2, 2 + INTERLEAVE_HOPELESS_NS, 0);
+    ck_assert_int_eq(pop(0, NULL), 1);
+    push(1, 2, INTERLEAVE_WAIT_LEAD_NS);
+    ck_assert_int_eq(pop(INTERLEAVE_WAIT_LEAD_NS, NULL), 2);
+    ck_assert_int_eq(pop(INTERLEAVE_WAIT_LEAD_NS, NULL), 2 + INTERLEAVE_HOPELESS_NS);
+}
+END_TEST
+
 START_TEST(audio_waits_longer_for_video)
 {
     push(1, 1, 0);
@@ -200,6 +224,8 @@ int main(void)
     tcase_add_test(tc, waits_for_a_track_without_items);
     tcase_add_test(tc, goes_on_without_a_silent_track);
     tcase_add_test(tc, a_track_that_is_not_behind_in_its_own_time_is_late_not_silent);
+    tcase_add_test(tc, a_slow_track_that_goes_on_is_waited_for);
+    tcase_add_test(tc, a_track_whose_clock_is_far_behind_is_not_waited_for);
     tcase_add_test(tc, audio_waits_longer_for_video);
     tcase_add_test(tc, first_item_of_a_track_is_waited_for_longer);
     tcase_add_test(tc, every_head_waits_anew);
