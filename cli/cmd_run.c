@@ -204,7 +204,8 @@ static int monitor_ended(struct run *r, int status)
 {
     int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     if (r->stop_ns) {
-        leftover_signal(r->conf->run, SIGKILL); /* none, after a clean stop */
+        if (r->conf->monitor.outlive != CONF_OUTLIVE_ALWAYS)
+            leftover_signal(r->conf->run, SIGKILL); /* none, after a clean stop */
         live_say(&r->live, "stopped");
         return code == 0 ? 0 : 1;
     }

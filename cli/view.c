@@ -87,7 +87,7 @@ int view_problem(const json_t *stage, char *line, size_t size)
     const char *state = view_text(stage, "state"), *log = view_text(stage, "log");
     char error[512];
     if (strcmp(state, "restarting") != 0 && strcmp(state, "gave up") != 0 &&
-        strcmp(state, "hung") != 0)
+        strcmp(state, "crash loop") != 0 && strcmp(state, "hung") != 0)
         return -ENOENT;
     last_error(log, error, sizeof error);
     snprintf(line, size, "! %s %s (exit code %.0f)%s%s%s%s", view_text(stage, "instance"), state,

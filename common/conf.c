@@ -72,6 +72,7 @@ static const char *const encoders[] = {"auto", "nvenc", "vaapi",    "v4l2",
 static const char *const profiles[] = {"baseline", "main", "high", NULL};
 static const char *const presets[] = {"ultrafast", "superfast", "veryfast", "faster",   "fast",
                                       "medium",    "slow",      "slower",   "veryslow", NULL};
+static const char *const outlives[] = {"crash", "always", "never", NULL};
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 
 /* A table reads best with one key a line. */
@@ -144,10 +145,17 @@ static const struct conf_option stream_options[] = {
     BOOL(conf_stream, absolute, true),
     END,
 };
+static const struct conf_option limits_options[] = {
+    U32(conf_limits, memory_megabytes, 0, 0, 1u << 20),
+    U32(conf_limits, nice, 0, 0, 19),
+    STRING(conf_limits, cpus, NULL),
+    END,
+};
 static const struct conf_option stage_options[] = {
     STRING(conf_stage, listen, NULL), STRING(conf_stage, connect, NULL),
     BOOL(conf_stage, isolate, false), U32(conf_stage, replicas, 1, 1, 64),
-    STRING(conf_stage, exec, NULL),   END,
+    STRING(conf_stage, exec, NULL),   MAP(conf_stage, limits, limits_options),
+    END,
 };
 static const struct conf_option link_options[] = {
     U32(conf_link, heartbeat_ms, 250, 10, 60000),
@@ -228,6 +236,10 @@ static const struct conf_option server_options[] = {
 static const struct conf_option monitor_options[] = {
     STRING(conf_monitor, listen, "127.0.0.1:8481"),
     STRING(conf_monitor, socket, NULL),
+    ENUM(conf_monitor, outlive, CONF_OUTLIVE_CRASH, CONF_OUTLIVE_CRASH, outlives),
+    U32(conf_monitor, hang_s, 5, 2, 3600),
+    U32(conf_monitor, log_megabytes, 10, 1, 100000),
+    U32(conf_monitor, log_files, 1, 1, 100),
     END,
 };
 static const struct conf_option options[] = {

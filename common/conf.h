@@ -102,6 +102,18 @@ struct conf_stream {
     bool absolute;              /* absolute cluster timecodes, default true */
 };
 
+enum conf_outlive {                      /* do stages go on when their monitor ends? */
+                    CONF_OUTLIVE_CRASH,  /* when it is killed, not when it is stopped */
+                    CONF_OUTLIVE_ALWAYS, /* also then */
+                    CONF_OUTLIVE_NEVER,  /* the kernel ends them */
+};
+
+struct conf_limits {           /* of each process of a stage; set by the monitor's local driver */
+    uint32_t memory_megabytes; /* resident; more: restarted. 0 (default): any */
+    uint32_t nice;             /* default 0 */
+    char *cpus;                /* "0-2,5"; NULL: all */
+};
+
 struct conf_stage {
     char *listen;  /* where this stage's outlet binds; default ipc://RUN/capture.sock … (capture,
                       encoder, muxer) */
@@ -110,6 +122,7 @@ struct conf_stage {
     bool isolate;  /* one process per stream */
     uint32_t replicas; /* default 1 */
     char *exec; /* program to start instead of kvpipe-NAME (a replacement stage), NULL = ours */
+    struct conf_limits limits;
 };
 
 struct conf_link {
@@ -187,8 +200,13 @@ struct conf_server {
 };
 
 struct conf_monitor {
-    char *listen; /* status over HTTP, host:port, default 127.0.0.1:8481 */
-    char *socket; /* where stages report, default ipc://RUN/monitor.sock */
+    char *listen;              /* status over HTTP, host:port, default 127.0.0.1:8481 */
+    char *socket;              /* where stages report, default ipc://RUN/monitor.sock */
+    enum conf_outlive outlive; /* default crash */
+    uint32_t hang_s; /* a stage that reports nothing for so long hangs; also of its own watchdog.
+                        Default 5 */
+    uint32_t log_megabytes; /* of each log file, default 10 */
+    uint32_t log_files;     /* older ones that are kept, default 1 */
 };
 
 struct conf {

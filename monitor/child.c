@@ -1,58 +1,153 @@
-/* Processes: start, log files.
- * Relies on posix_spawn(3): safe beside ZeroMQ's threads.
+/* Processes: start, with what is set between fork and exec.
+ * Relies on fork(2): beside ZeroMQ's threads the child calls nothing that could take a lock.
  * Leaves policy to supervisor.c. */
 #include "monitor/child.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sendfile.h>
-#include <sys/stat.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/conf.h"
+#include "common/cpus.h"
 #include "common/mem.h"
-
-#define LOG_MAX_BYTES (10 * 1000 * 1000)
 
 extern char **environ;
 
-static void set_attributes(posix_spawnattr_t *attr)
+/* All that the child needs, made before the fork. */
+struct plan {
+    const struct child_conf *conf;
+    char *argv[8];
+    char **env;
+    cpu_set_t cpus;
+    bool bind;
+    pid_t parent;
+    int said; /* write end: an errno when it could not become the program */
+};
+
+/* Without what concerns the monitor's own service: a child must not speak for it. */
+static char **environment(void)
 {
-    sigset_t none, defaults;
+    static const char *const ours[] = {"NOTIFY_SOCKET=", "WATCHDOG_USEC=", "WATCHDOG_PID="};
+    size_t n = 0, kept = 0;
+    while (environ[n])
+        n++;
+    char **env = xcalloc(n + 1, sizeof *env);
+    for (size_t i = 0; i < n; i++) {
+        bool own = false;
+        for (size_t k = 0; k < sizeof ours / sizeof *ours; k++)
+            own = own || strncmp(environ[i], ours[k], strlen(ours[k])) == 0;
+        if (!own)
+            env[kept++] = environ[i];
+    }
+    return env;
+}
+
+static int set_signals(void)
+{
+    const struct sigaction usual = {.sa_handler = SIG_DFL};
+    sigset_t none;
+    for (int sig = 1; sig < NSIG; sig++)
+        sigaction(sig, &usual, NULL); /* some cannot be set */
     sigemptyset(&none);
-    sigfillset(&defaults);
-    posix_spawnattr_setsigmask(attr, &none);
-    posix_spawnattr_setsigdefault(attr, &defaults);
-    posix_spawnattr_setpgroup(attr, 0);
-    posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-                                       POSIX_SPAWN_SETPGROUP);
+    return sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static int set_output(const char *log_path)
+{
+    int in = open("/dev/null", O_RDONLY);
+    if (in < 0 || dup2(in, STDIN_FILENO) < 0)
+        return -1;
+    if (in != STDIN_FILENO)
+        close(in);
+    int out = log_path ? open(log_path, O_WRONLY | O_CREAT | O_APPEND, 0644) : -1;
+    if (!log_path)
+        return 0;
+    if (out < 0 || dup2(out, STDERR_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0)
+        return -1;
+    if (out > STDERR_FILENO)
+        close(out);
+    return 0;
+}
+
+static int set_limits(const struct plan *p)
+{
+    const struct conf_limits *l = p->conf->limits;
+    if (l && l->nice && setpriority(PRIO_PROCESS, 0, (int)l->nice) < 0)
+        return -1;
+    if (p->bind && sched_setaffinity(0, sizeof p->cpus, &p->cpus) < 0)
+        return -1;
+    if (p->conf->dies_with_us &&
+        (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || (getppid() != p->parent && (errno = ESRCH))))
+        return -1;
+    return 0;
+}
+
+static void become(const struct plan *p)
+{
+    if (setpgid(0, 0) == 0 && set_signals() == 0 && set_output(p->conf->log_path) == 0 &&
+        set_limits(p) == 0)
+        execvpe(p->conf->program, p->argv, p->env);
+    int e = errno;
+    if (write(p->said, &e, sizeof e) < 0) {
+        /* then the parent sees an exit alone */
+    }
+    _exit(127);
+}
+
+/* Returns the errno that the child told, 0 when it became the program. */
+static int listen_to(int fd)
+{
+    int e = 0;
+    ssize_t n;
+    do
+        n = read(fd, &e, sizeof e);
+    while (n < 0 && errno == EINTR);
+    return n == (ssize_t)sizeof e ? e : 0;
+}
+
+static int fork_it(struct plan *p, pid_t *pid)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -errno;
+    p->said = ends[1];
+    p->parent = getpid();
+    *pid = fork();
+    if (*pid == 0)
+        become(p);
+    int e = *pid < 0 ? errno : 0;
+    close(ends[1]);
+    if (!e && (e = listen_to(ends[0])) != 0)
+        waitpid(*pid, NULL, 0);
+    close(ends[0]);
+    return -e;
 }
 
 int child_start(const struct child_conf *conf, pid_t *pid)
 {
-    char *argv[] = {(char *)conf->program,  "-c", (char *)conf->file,   "-i",
-                    (char *)conf->instance, "-s", (char *)conf->stream, NULL};
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attr;
-
+    struct plan p = {.conf = conf,
+                     .argv = {(char *)conf->program, "-c", (char *)conf->file, "-i",
+                              (char *)conf->instance, "-s", (char *)conf->stream, NULL}};
     if (!conf->stream)
-        argv[5] = NULL;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawnattr_init(&attr);
-    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    if (conf->log_path) {
-        posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, conf->log_path,
-                                         O_WRONLY | O_CREAT | O_APPEND, 0644);
-        posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
+        p.argv[5] = NULL;
+    if (conf->limits && conf->limits->cpus) {
+        int r = cpus_parse(conf->limits->cpus, &p.cpus);
+        if (r < 0)
+            return r;
+        p.bind = true;
     }
-    set_attributes(&attr);
-    int r = -posix_spawnp(pid, conf->program, &actions, &attr, argv, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attr);
+    p.env = environment();
+    int r = fork_it(&p, pid);
+    free(p.env);
+    if (r < 0)
+        *pid = 0;
     return r;
 }
 
@@ -66,29 +161,6 @@ char *child_program(const char *stage)
         return path;
     free(path);
     return xasprintf("kvpipe-%s", stage);
-}
-
-void child_log_bound(const char *path)
-{
-    struct stat st;
-    int from = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-    if (from < 0)
-        return;
-    if (fstat(from, &st) == 0 && st.st_size > LOG_MAX_BYTES) {
-        char *old = xasprintf("%s.1", path);
-        int to = open(old, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-        off_t at = 0;
-        while (to >= 0 && at < st.st_size &&
-               sendfile(to, from, &at, (size_t)(st.st_size - at)) > 0) {
-        }
-        if (ftruncate(from, 0) < 0) {
-            /* a file that we cannot cut we leave */
-        }
-        if (to >= 0)
-            close(to);
-        free(old);
-    }
-    close(from);
 }
 
 int child_code(int status)

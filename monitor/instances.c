@@ -18,10 +18,14 @@
 #include "common/pidfile.h"
 #include "common/stage.h"
 #include "monitor/child.h"
+#include "monitor/log_file.h"
 
 #define CODE_NOT_STARTED 127
 #define CODE_UNKNOWN -1 /* of an adopted process: only its parent learns it */
 #define BLOCKED_TERM_NS (4500 * NS_PER_MS)
+#define LOOK_NS NS_PER_S
+#define VERDICT_LINES 3
+#define STEADY_NS (10 * NS_PER_S) /* ready so long: what was wrong is over */
 
 void instances_init(struct instances *all, struct event_base *base, const struct conf *conf,
                     const char *log_dir)
@@ -39,6 +43,7 @@ void instances_init(struct instances *all, struct event_base *base, const struct
         if (log_dir)
             in->log_path = xasprintf("%s/%s.log", log_dir, in->plan->instance);
         supervisor_init(&in->supervisor, (uint32_t)i + (uint32_t)clock_wall_ns());
+        in->supervisor.silence_ns = conf->monitor.hang_s * NS_PER_S;
     }
 }
 
@@ -71,6 +76,27 @@ static const char *where_to_look(const struct instance *in)
     return in->log_path ? in->log_path : "the lines above";
 }
 
+/* A restart alone does not help: says so where people look, with what the process said last. */
+static void judge(struct instance *in, const char *said)
+{
+    char last[384] = "";
+    if (in->log_path)
+        log_file_tail(in->log_path, VERDICT_LINES, last, sizeof last);
+    snprintf(in->verdict, sizeof in->verdict, "crash loop: %u failures, exit code %s; it said: %s",
+             in->supervisor.failures, said, *last ? last : "see the lines above in the log");
+    log_error("monitor.child.crash_loop", "instance=%s failures=%u code=%s last=\"%s\" (see %s)",
+              in->plan->instance, in->supervisor.failures, said, last, where_to_look(in));
+}
+
+static void say_exit(struct instance *in, int64_t now_ns, const char *said)
+{
+    if (supervisor_loops(&in->supervisor))
+        judge(in, said);
+    log_warn("monitor.child.exited", "instance=%s code=%s restart_ms=%lld (see %s)",
+             in->plan->instance, said,
+             (long long)((in->supervisor.next_start_ns - now_ns) / NS_PER_MS), where_to_look(in));
+}
+
 static void ended(struct instance *in, int64_t now_ns, int code)
 {
     const char *name = in->plan->instance;
@@ -84,10 +110,15 @@ static void ended(struct instance *in, int64_t now_ns, int code)
     case SUPERVISOR_STOPPED:
         log_info("monitor.child.stopped", "instance=%s code=%s", name, said);
         break;
+    case SUPERVISOR_WAITING:
+        log_info("monitor.child.ended", "instance=%s code=%s (to be started again)", name, said);
+        break;
     case SUPERVISOR_DONE:
         log_info("monitor.child.done", "instance=%s (its sources are at their end)", name);
         break;
     case SUPERVISOR_GAVE_UP:
+        snprintf(in->verdict, sizeof in->verdict, "its arguments or config are wrong: see %s",
+                 where_to_look(in));
         log_error(
             "monitor.child.gave_up",
             "instance=%s code=%s (its arguments or config are wrong: see %s, then restart the "
@@ -95,9 +126,7 @@ static void ended(struct instance *in, int64_t now_ns, int code)
             name, said, where_to_look(in));
         break;
     default:
-        log_warn("monitor.child.exited", "instance=%s code=%s restart_ms=%lld (see %s)", name, said,
-                 (long long)((in->supervisor.next_start_ns - now_ns) / NS_PER_MS),
-                 where_to_look(in));
+        say_exit(in, now_ns, said);
     }
 }
 
@@ -189,12 +218,12 @@ static void start(struct instances *all, struct instance *in, int64_t now_ns)
                             .file = all->conf->file,
                             .instance = in->plan->instance,
                             .stream = in->plan->stream,
-                            .log_path = in->log_path};
+                            .log_path = in->log_path,
+                            .limits = in->plan->limits,
+                            .dies_with_us = all->conf->monitor.outlive == CONF_OUTLIVE_NEVER};
     if (!is_free(all, in, now_ns))
         return;
     in->blocked_ns = 0;
-    if (in->log_path)
-        child_log_bound(in->log_path);
     int r = child_start(&cc, &in->pid);
     supervisor_started(&in->supervisor, now_ns);
     if (r == 0) {
@@ -207,6 +236,18 @@ static void start(struct instances *all, struct instance *in, int64_t now_ns)
     ended(in, now_ns, CODE_NOT_STARTED);
 }
 
+static void kill_it(struct instance *in, int64_t now_ns)
+{
+    if (in->supervisor.state == SUPERVISOR_HUNG)
+        log_warn("monitor.child.hung", "instance=%s pid=%d (no report for %lld s: killed)",
+                 in->plan->instance, (int)in->pid,
+                 (long long)((now_ns - in->supervisor.heard_ns) / NS_PER_S));
+    else
+        log_warn("monitor.child.kill", "instance=%s pid=%d (does not end when asked: killed)",
+                 in->plan->instance, (int)in->pid);
+    send_signal(in, SIGKILL);
+}
+
 static void tick(struct instances *all, struct instance *in, int64_t now_ns)
 {
     switch (supervisor_tick(&in->supervisor, now_ns)) {
@@ -214,12 +255,64 @@ static void tick(struct instances *all, struct instance *in, int64_t now_ns)
         start(all, in, now_ns);
         break;
     case SUPERVISOR_KILL:
-        log_warn("monitor.child.hung", "instance=%s pid=%d (no report for 5 s: killed)",
-                 in->plan->instance, (int)in->pid);
-        send_signal(in, SIGKILL);
+        kill_it(in, now_ns);
         break;
     case SUPERVISOR_NOTHING:
         break;
+    }
+    if (in->supervisor.state == SUPERVISOR_READY && !supervisor_loops(&in->supervisor) &&
+        now_ns - in->supervisor.started_ns > STEADY_NS)
+        *in->verdict = '\0';
+}
+
+static uint64_t resident_bytes(pid_t pid)
+{
+    char path[32];
+    unsigned long long pages = 0;
+    snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
+    FILE *f = fopen(path, "re");
+    if (f && fscanf(f, "%*u %llu", &pages) != 1)
+        pages = 0;
+    if (f)
+        fclose(f);
+    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void restart(struct instance *in, int64_t now_ns)
+{
+    if (supervisor_restart(&in->supervisor, now_ns))
+        send_signal(in, SIGTERM);
+}
+
+static void bound_memory(struct instance *in, int64_t now_ns)
+{
+    uint64_t limit = in->plan->limits ? (uint64_t)in->plan->limits->memory_megabytes * 1000000 : 0;
+    uint64_t used = limit && in->supervisor.state == SUPERVISOR_READY ? resident_bytes(in->pid) : 0;
+    if (used <= limit || !limit)
+        return;
+    snprintf(in->verdict, sizeof in->verdict,
+             "used %llu MB of memory, more than limits.memory_megabytes: restarted",
+             (unsigned long long)(used / 1000000));
+    log_warn("monitor.child.memory",
+             "instance=%s pid=%d used_mb=%llu limit_mb=%u (restarting it; raise "
+             "%s.limits.memory_megabytes if it needs more)",
+             in->plan->instance, (int)in->pid, (unsigned long long)(used / 1000000),
+             in->plan->limits->memory_megabytes, in->plan->stage);
+    if (supervisor_fail(&in->supervisor, now_ns))
+        send_signal(in, SIGTERM);
+}
+
+static void bound(struct instances *all, int64_t now_ns)
+{
+    const struct conf_monitor *c = &all->conf->monitor;
+    if (now_ns - all->looked_ns < LOOK_NS)
+        return;
+    all->looked_ns = now_ns;
+    for (size_t i = 0; i < all->count; i++) {
+        struct instance *in = &all->list[i];
+        if (in->log_path)
+            log_file_bound(in->log_path, (uint64_t)c->log_megabytes * 1000000, c->log_files);
+        bound_memory(in, now_ns);
     }
 }
 
@@ -232,7 +325,7 @@ static bool settled(const struct instances *all, unsigned group, int64_t now_ns)
     return true;
 }
 
-void instances_tick(struct instances *all, int64_t now_ns)
+static void start_due(struct instances *all, int64_t now_ns)
 {
     for (;;) {
         for (size_t i = 0; i < all->count; i++)
@@ -242,6 +335,25 @@ void instances_tick(struct instances *all, int64_t now_ns)
             return;
         all->group++;
     }
+}
+
+void instances_tick(struct instances *all, int64_t now_ns)
+{
+    start_due(all, now_ns);
+    bound(all, now_ns);
+}
+
+int instances_restart(struct instances *all, const char *instance, int64_t now_ns)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        if (strcmp(all->list[i].plan->instance, instance) != 0)
+            continue;
+        log_info("monitor.child.restart", "instance=%s (asked for)", instance);
+        *all->list[i].verdict = '\0';
+        restart(&all->list[i], now_ns);
+        return 0;
+    }
+    return -ENOENT;
 }
 
 void instances_heard(struct instances *all, const struct report_row *row)
@@ -258,6 +370,14 @@ void instances_heard(struct instances *all, const struct report_row *row)
     }
 }
 
+/* As PID 1 of a container every orphan of it is ours to collect. */
+static void reap_orphans(void)
+{
+    pid_t pid;
+    while (getpid() == 1 && (pid = waitpid(-1, NULL, WNOHANG)) > 0)
+        log_debug("monitor.reaped", "pid=%d", (int)pid);
+}
+
 void instances_collect(struct instances *all, int64_t now_ns)
 {
     for (size_t i = 0; i < all->count; i++) {
@@ -266,6 +386,7 @@ void instances_collect(struct instances *all, int64_t now_ns)
             waitpid(all->list[i].pid, &status, WNOHANG) > 0)
             ended(&all->list[i], now_ns, child_code(status));
     }
+    reap_orphans();
 }
 
 size_t instances_stop(struct instances *all, unsigned group)

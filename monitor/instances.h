@@ -25,6 +25,7 @@ struct instance {
     int64_t blocked_ns;       /* another process has its name since then; 0: none */
     bool ended;               /* last_code is of a process that ended */
     int last_code;
+    char verdict[512]; /* why it does not run well, for people; "" when it does */
 };
 
 struct instances {
@@ -33,7 +34,8 @@ struct instances {
     struct plan_entry *plan;
     struct instance *list;
     size_t count;
-    unsigned group; /* started up to and with this group */
+    unsigned group;    /* started up to and with this group */
+    int64_t looked_ns; /* at sizes of logs and processes */
 };
 
 /* log_dir NULL: children write to our stderr. Starts nothing yet. */
@@ -49,8 +51,12 @@ bool instances_planned(const struct instances *all, const char *instance);
 /* Starts what is due and kills what hangs. Call often. A group starts when the one before has
  * settled. */
 void instances_tick(struct instances *all, int64_t now_ns);
+/* Ends one and starts it again, or starts it when it had ended or given up. Returns 0, or -ENOENT
+ * when the plan has no such instance. Does not wait. */
+int instances_restart(struct instances *all, const char *instance, int64_t now_ns);
 void instances_heard(struct instances *all, const struct report_row *row);
-/* Collects what ended. Call on SIGCHLD. */
+/* Collects what ended, as PID 1 also what nobody else waits for, and starts at once what is to be
+ * started at once. Call on SIGCHLD. */
 void instances_collect(struct instances *all, int64_t now_ns);
 /* Asks a group to end. Returns how many of it run. */
 size_t instances_stop(struct instances *all, unsigned group);

@@ -19,9 +19,9 @@
 #include "common/mem.h"
 #include "common/report.h"
 #include "common/pidfile.h"
-#include "monitor/child.h"
 #include "monitor/status_http.h"
 #include "monitor/instances.h"
+#include "monitor/log_file.h"
 #include "monitor/report_table.h"
 #include "monitor/status.h"
 
@@ -33,7 +33,7 @@
 #define LOG_CHECK_NS (10 * NS_PER_S)
 #define FORGET_NS (60 * NS_PER_S)
 
-enum phase { CLEARING, RUNNING, STOPPING };
+enum phase { CLEARING, RUNNING, STOPPING, LEAVING };
 
 struct monitor {
     struct stage *stage;
@@ -138,11 +138,9 @@ static void bound_logs(struct monitor *m, int64_t now_ns)
     if (now_ns - m->log_ns < LOG_CHECK_NS)
         return;
     m->log_ns = now_ns;
-    for (size_t i = 0; i < m->instances.count; i++)
-        if (m->instances.list[i].log_path)
-            child_log_bound(m->instances.list[i].log_path);
+    const struct conf_monitor *c = &m->stage->conf->monitor;
     if (m->own_log)
-        child_log_bound(m->own_log);
+        log_file_bound(m->own_log, (uint64_t)c->log_megabytes * 1000000, c->log_files);
     report_table_expire(m->table, now_ns - FORGET_NS);
 }
 
@@ -162,9 +160,12 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 static void on_child(evutil_socket_t sig, short what, void *arg)
 {
     struct monitor *m = arg;
-    instances_collect(&m->instances, clock_mono_ns());
+    int64_t now_ns = clock_mono_ns();
+    instances_collect(&m->instances, now_ns);
+    if (m->phase == RUNNING)
+        instances_tick(&m->instances, now_ns); /* what ran well is back at once */
     if (m->phase == STOPPING)
-        stop(m, clock_mono_ns());
+        stop(m, now_ns);
 }
 
 static void on_report(void *arg, const struct report_row *row)
@@ -252,7 +253,8 @@ static void teardown(struct stage *st)
     struct monitor *m = st->state;
     if (!m)
         return;
-    instances_kill_all(&m->instances);
+    if (m->phase != LEAVING)
+        instances_kill_all(&m->instances);
     status_http_destroy(&m->http);
     report_table_destroy(&m->table);
     if (m->tick)
@@ -318,6 +320,13 @@ static int setup(struct stage *st)
 static void drain(struct stage *st)
 {
     struct monitor *m = st->state;
+    if (st->conf->monitor.outlive == CONF_OUTLIVE_ALWAYS) {
+        log_info("monitor.leaves", "processes=%zu (they go on: monitor.outlive is always)",
+                 instances_running_all(&m->instances));
+        m->phase = LEAVING;
+        stage_quit(st, 0);
+        return;
+    }
     m->phase = STOPPING;
     m->phase_ns = clock_mono_ns();
     m->stopping_group = PLAN_GROUPS - 1;

@@ -65,6 +65,8 @@ static json_t *supervised(const struct instance *in, const struct report_table *
     const struct report_row *row = report_table_find(table, in->plan->instance);
     bool up = supervisor_running(s);
     json_t *o = process(in->plan->stage, in->plan->instance, up ? row : NULL);
+    if (*in->verdict)
+        set(o, "note", in->verdict);
     json_object_set_new(o, "pid", json_integer(in->pid));
     set(o, "state", supervisor_state_name(s->state));
     json_object_set_new(o, "restarts", json_integer(s->restarts));

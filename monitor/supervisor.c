@@ -1,5 +1,6 @@
-/* Restart policy: exponential backoff with jitter, hang by silence, giving up on a config that
- * cannot work. Relies on nothing. Leaves forking, signals and clocks to its callers. */
+/* Restart policy: at once after a good run, then exponential backoff with jitter; hang by silence;
+ * a verdict on what crashes again and again; giving up on a config that cannot work. Relies on
+ * nothing. Leaves forking, signals and clocks to its callers. */
 #include "monitor/supervisor.h"
 
 #include "common/clock.h"
@@ -8,7 +9,9 @@
 #define BACKOFF_MAX_NS (10 * NS_PER_S)
 #define GOOD_RUN_NS (5 * NS_PER_S) /* so long up: the next failure is a new one */
 #define SILENCE_NS (5 * NS_PER_S)
-#define ADOPTED_SILENCE_NS (10 * NS_PER_S) /* it may be in the middle of a long setup */
+#define LOOP_FAILURES 5           /* so many in a row are a crash loop */
+#define STABLE_NS (60 * NS_PER_S) /* so long up: no longer */
+#define END_NS (4500 * NS_PER_MS) /* a stage's own drain time, before SIGKILL */
 #define SETTLE_NS (3 * NS_PER_S)
 #define OWN_STALL_NS                                                                               \
     (1 * NS_PER_S) /* our own ticks stayed away so long: silence counts from now                   \
@@ -17,7 +20,7 @@
 
 void supervisor_init(struct supervisor *s, uint32_t seed)
 {
-    *s = (struct supervisor){.backoff_ns = BACKOFF_MIN_NS, .random = seed * 2654435761u + 1};
+    *s = (struct supervisor){.silence_ns = SILENCE_NS, .random = seed * 2654435761u + 1};
 }
 
 /* 0.75 to 1.25 of the value. */
@@ -41,15 +44,25 @@ enum supervisor_action supervisor_tick(struct supervisor *s, int64_t now_ns)
     s->ticked_ns = now_ns;
     if (gap > OWN_STALL_NS) /* the monitor itself slept: reports wait unread */
         s->heard_ns = now_ns;
+    if (s->state == SUPERVISOR_READY && now_ns - s->started_ns >= STABLE_NS)
+        s->failures = 0;
     switch (s->state) {
     case SUPERVISOR_WAITING:
         return SUPERVISOR_START;
     case SUPERVISOR_BACKOFF:
+    case SUPERVISOR_LOOPING:
         return now_ns >= s->next_start_ns ? SUPERVISOR_START : SUPERVISOR_NOTHING;
     case SUPERVISOR_STARTING:
-        return s->adopted ? silence(s, now_ns, ADOPTED_SILENCE_NS) : SUPERVISOR_NOTHING;
+        if (s->reported) /* its loop runs, so it can report */
+            return silence(s, now_ns, s->silence_ns);
+        return s->adopted ? silence(s, now_ns, 2 * s->silence_ns) : SUPERVISOR_NOTHING;
     case SUPERVISOR_READY:
-        return silence(s, now_ns, SILENCE_NS);
+        return silence(s, now_ns, s->silence_ns);
+    case SUPERVISOR_ENDING:
+        if (now_ns - s->asked_ns < END_NS)
+            return SUPERVISOR_NOTHING;
+        s->asked_ns = now_ns; /* once in a while, should one not be enough */
+        return SUPERVISOR_KILL;
     default:
         return SUPERVISOR_NOTHING;
     }
@@ -57,18 +70,18 @@ enum supervisor_action supervisor_tick(struct supervisor *s, int64_t now_ns)
 
 void supervisor_started(struct supervisor *s, int64_t now_ns)
 {
-    if (s->state == SUPERVISOR_BACKOFF)
+    if (s->state == SUPERVISOR_BACKOFF || s->state == SUPERVISOR_LOOPING)
         s->restarts++;
     s->state = SUPERVISOR_STARTING;
     s->started_ns = s->heard_ns = now_ns;
-    s->draining = s->adopted = false;
+    s->draining = s->adopted = s->reported = false;
 }
 
 void supervisor_adopted(struct supervisor *s, int64_t now_ns)
 {
     s->state = SUPERVISOR_STARTING;
     s->started_ns = s->heard_ns = now_ns;
-    s->draining = false;
+    s->draining = s->reported = false;
     s->adopted = true;
 }
 
@@ -77,23 +90,39 @@ void supervisor_heard(struct supervisor *s, int64_t now_ns, bool ready, bool dra
     s->heard_ns = now_ns;
     s->draining = s->draining || draining;
     s->adopted = false;
+    s->reported = true;
     if (ready && s->state == SUPERVISOR_STARTING)
         s->state = SUPERVISOR_READY;
 }
 
 static void back_off(struct supervisor *s, int64_t now_ns)
 {
-    if (s->started_ns && now_ns - s->started_ns >= GOOD_RUN_NS)
-        s->backoff_ns = BACKOFF_MIN_NS;
-    s->state = SUPERVISOR_BACKOFF;
+    int64_t up_ns = s->started_ns ? now_ns - s->started_ns : 0;
+    if (up_ns >= GOOD_RUN_NS)
+        s->backoff_ns = 0;
+    if (up_ns >= STABLE_NS)
+        s->failures = 0;
+    s->failures++;
+    s->state = supervisor_loops(s) ? SUPERVISOR_LOOPING : SUPERVISOR_BACKOFF;
     s->next_start_ns = now_ns + jitter(s, s->backoff_ns);
-    s->backoff_ns = s->backoff_ns * 2 < BACKOFF_MAX_NS ? s->backoff_ns * 2 : BACKOFF_MAX_NS;
+    s->backoff_ns = s->backoff_ns ? s->backoff_ns * 2 : BACKOFF_MIN_NS;
+    if (s->backoff_ns > BACKOFF_MAX_NS)
+        s->backoff_ns = BACKOFF_MAX_NS;
+}
+
+bool supervisor_loops(const struct supervisor *s)
+{
+    return s->failures >= LOOP_FAILURES;
 }
 
 void supervisor_exited(struct supervisor *s, int64_t now_ns, int code)
 {
     if (s->state == SUPERVISOR_STOPPING)
         s->state = SUPERVISOR_STOPPED;
+    else if (s->state == SUPERVISOR_ENDING && !s->at_fault)
+        s->state = SUPERVISOR_WAITING;
+    else if (s->state == SUPERVISOR_ENDING)
+        back_off(s, now_ns);
     else if (code == EXIT_BAD_CONFIG)
         s->state = SUPERVISOR_GAVE_UP;
     else if (code == 0 && !s->draining)
@@ -102,10 +131,38 @@ void supervisor_exited(struct supervisor *s, int64_t now_ns, int code)
         back_off(s, now_ns);
 }
 
+static bool end(struct supervisor *s, int64_t now_ns, bool at_fault)
+{
+    if (s->state != SUPERVISOR_STARTING && s->state != SUPERVISOR_READY)
+        return false; /* it is on its way out */
+    s->state = SUPERVISOR_ENDING;
+    s->at_fault = at_fault;
+    s->asked_ns = now_ns;
+    return true;
+}
+
+bool supervisor_restart(struct supervisor *s, int64_t now_ns)
+{
+    s->failures = 0;
+    s->backoff_ns = 0;
+    if (!supervisor_running(s)) {
+        if (s->state != SUPERVISOR_STOPPED)
+            s->state = SUPERVISOR_WAITING;
+        return false;
+    }
+    return end(s, now_ns, false);
+}
+
+bool supervisor_fail(struct supervisor *s, int64_t now_ns)
+{
+    return end(s, now_ns, true);
+}
+
 bool supervisor_running(const struct supervisor *s)
 {
     return s->state == SUPERVISOR_STARTING || s->state == SUPERVISOR_READY ||
-           s->state == SUPERVISOR_HUNG || s->state == SUPERVISOR_STOPPING;
+           s->state == SUPERVISOR_HUNG || s->state == SUPERVISOR_ENDING ||
+           s->state == SUPERVISOR_STOPPING;
 }
 
 void supervisor_stop(struct supervisor *s)
@@ -125,7 +182,8 @@ bool supervisor_settled(const struct supervisor *s, int64_t now_ns)
 
 const char *supervisor_state_name(enum supervisor_state state)
 {
-    static const char *const names[] = {"waiting", "starting", "ready",    "hung",   "restarting",
-                                        "done",    "gave up",  "stopping", "stopped"};
+    static const char *const names[] = {"waiting",    "starting",   "ready",      "hung",
+                                        "restarting", "restarting", "crash loop", "done",
+                                        "gave up",    "stopping",   "stopped"};
     return names[state];
 }

@@ -1,44 +1,144 @@
-/* A child's log file: bounded while it is written to.
- * Relies on Check.
- * Leaves starting and ending processes to the pipeline tests. */
+/* Starting a process: what it is given, and what a failure says.
+ * Relies on Check and /bin/sh.
+ * Leaves real stages to tests/monitor. */
 #include <check.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/conf.h"
+#include "common/cpus.h"
 #include "common/mem.h"
 #include "monitor/child.h"
 
-static off_t size_of(const char *path)
+static char dir[64];
+
+static void up(void)
 {
-    struct stat st;
-    return stat(path, &st) == 0 ? st.st_size : -1;
+    strcpy(dir, "/tmp/kvpipe-child-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
 }
 
-/* Whoever has it open, our child or one that was adopted, goes on at its new beginning. */
-START_TEST(a_long_log_is_moved_and_its_writer_goes_on_in_the_old_file)
+static void down(void)
 {
-    char path[] = "/tmp/kvpipe-child-XXXXXX";
-    int fd = mkstemp(path);
-    close(fd);
-    char *old = xasprintf("%s.1", path);
-    fd = open(path, O_WRONLY | O_APPEND);
-    ck_assert_int_eq(ftruncate(fd, 10 * 1000 * 1000), 0);
-    child_log_bound(path);
-    ck_assert_int_eq(size_of(path), 10 * 1000 * 1000);
-    ck_assert_int_eq(write(fd, "x", 1), 1);
-    child_log_bound(path);
-    ck_assert_int_eq(size_of(path), 0);
-    ck_assert_int_eq(size_of(old), 10 * 1000 * 1000 + 1);
-    ck_assert_int_eq(write(fd, "after", 5), 5);
-    ck_assert_int_eq(size_of(path), 5);
-    close(fd);
-    unlink(path);
-    unlink(old);
-    free(old);
+    char *command = xasprintf("rm -rf %s", dir);
+    ck_assert_int_eq(system(command), 0);
+    free(command);
+}
+
+/* Runs a script as a child; returns its exit code and what it printed. */
+static int run(const char *body, struct child_conf cc, char *said, size_t size)
+{
+    char *path = xasprintf("%s/script", dir), *log = xasprintf("%s/log", dir);
+    pid_t pid;
+    int status;
+    FILE *f = fopen(path, "w");
+    fprintf(f, "#!/bin/sh\n%s\n", body);
+    fclose(f);
+    chmod(path, 0755);
+    cc.program = path;
+    cc.file = "c.yaml";
+    cc.instance = "muxer-1";
+    cc.log_path = log;
+    ck_assert_int_eq(child_start(&cc, &pid), 0);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    f = fopen(log, "r");
+    said[fread(said, 1, size - 1, f)] = '\0';
+    fclose(f);
+    free(path);
+    free(log);
+    return child_code(status);
+}
+
+START_TEST(it_gets_arguments_a_group_of_its_own_and_its_log)
+{
+    char said[256];
+    struct child_conf cc = {.stream = "door"};
+    int code = run("echo $1 $2 $3 $4 $5 $6; echo error >&2; cut -d' ' -f5 /proc/$$/stat; echo $$; "
+                   "exit 5",
+                   cc, said, sizeof said);
+    int group, pid;
+    ck_assert_int_eq(code, 5);
+    ck_assert_int_eq(sscanf(said, "-c c.yaml -i muxer-1 -s door error %d %d", &group, &pid), 2);
+    ck_assert_int_eq(group, pid);
+}
+END_TEST
+
+START_TEST(it_runs_within_the_limits_of_its_stage)
+{
+    char said[256];
+    int before = getpriority(PRIO_PROCESS, 0), nice, last = -1;
+    cpu_set_t ours;
+    char cpu[16];
+    ck_assert_int_eq(sched_getaffinity(0, sizeof ours, &ours), 0);
+    for (int i = 0; i < CPU_SETSIZE; i++)
+        if (CPU_ISSET(i, &ours))
+            last = i;
+    snprintf(cpu, sizeof cpu, "%d", last);
+    struct conf_limits limits = {.nice = 7, .cpus = cpu};
+    struct child_conf cc = {.limits = &limits};
+    run("cut -d' ' -f19 /proc/$$/stat; grep Cpus_allowed_list /proc/$$/status", cc, said,
+        sizeof said);
+    char list[32];
+    ck_assert_int_eq(sscanf(said, "%d Cpus_allowed_list: %31s", &nice, list), 2);
+    ck_assert_int_eq(nice, 7);
+    ck_assert_str_eq(list, cpu);
+    ck_assert_int_eq(getpriority(PRIO_PROCESS, 0), before); /* not ours */
+}
+END_TEST
+
+START_TEST(what_systemd_told_us_is_not_told_to_it)
+{
+    char said[256];
+    setenv("NOTIFY_SOCKET", "/nowhere", 1);
+    setenv("WATCHDOG_USEC", "1", 1);
+    setenv("KVPIPE_TEST_STAYS", "yes", 1);
+    run("echo \"${NOTIFY_SOCKET-none} ${WATCHDOG_USEC-none} $KVPIPE_TEST_STAYS\"",
+        (struct child_conf){0}, said, sizeof said);
+    ck_assert_str_eq(said, "none none yes\n");
+}
+END_TEST
+
+START_TEST(what_cannot_be_started_says_why_and_leaves_no_process)
+{
+    pid_t pid = -1;
+    struct conf_limits limits = {.cpus = "1000"};
+    struct child_conf cc = {.program = "/nonexistent/kvpipe", .file = "c", .instance = "i"};
+    ck_assert_int_eq(child_start(&cc, &pid), -ENOENT);
+    cc.program = "/etc/passwd";
+    ck_assert_int_eq(child_start(&cc, &pid), -EACCES);
+    cc.program = "/bin/true";
+    cc.limits = &limits;
+    ck_assert_int_eq(child_start(&cc, &pid), -EINVAL);
+    cc.limits = NULL;
+    cc.log_path = "/nonexistent/log";
+    ck_assert_int_eq(child_start(&cc, &pid), -ENOENT);
+    ck_assert_int_eq(pid, 0);
+    ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
+    ck_assert_int_eq(errno, ECHILD);
+}
+END_TEST
+
+static const struct {
+    const char *text;
+    int code, count;
+} lists[] = {{"0", 0, 1},         {"0-2,5", 0, 4},    {"7,7", 0, 1},      {"", -EINVAL, 0},
+             {"2-1", -EINVAL, 0}, {"1,", -EINVAL, 0}, {"a", -EINVAL, 0},  {"1024", -EINVAL, 0},
+             {"-1", -EINVAL, 0},  {"1-", -EINVAL, 0}, {"1 2", -EINVAL, 0}};
+
+START_TEST(a_list_of_cpus_is_numbers_and_ranges)
+{
+    cpu_set_t set;
+    ck_assert_int_eq(cpus_parse(lists[_i].text, &set), lists[_i].code);
+    if (lists[_i].code == 0)
+        ck_assert_int_eq(CPU_COUNT(&set), lists[_i].count);
 }
 END_TEST
 
@@ -46,7 +146,13 @@ int main(void)
 {
     Suite *s = suite_create("child");
     TCase *t = tcase_create("child");
-    tcase_add_test(t, a_long_log_is_moved_and_its_writer_goes_on_in_the_old_file);
+    tcase_set_timeout(t, 20);
+    tcase_add_checked_fixture(t, up, down);
+    tcase_add_test(t, it_gets_arguments_a_group_of_its_own_and_its_log);
+    tcase_add_test(t, it_runs_within_the_limits_of_its_stage);
+    tcase_add_test(t, what_systemd_told_us_is_not_told_to_it);
+    tcase_add_test(t, what_cannot_be_started_says_why_and_leaves_no_process);
+    tcase_add_loop_test(t, a_list_of_cpus_is_numbers_and_ranges, 0, sizeof lists / sizeof *lists);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);

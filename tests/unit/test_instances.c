@@ -1,6 +1,6 @@
 /* Instances: what an earlier monitor left is adopted when it runs what we would start.
  * Relies on Check and forked processes that hold pid files; nothing of the pipeline is started.
- * Leaves whole pipelines to tests/pipeline/monitor. */
+ * Leaves whole pipelines to tests/monitor. */
 #include <check.h>
 #include <signal.h>
 #include <stdio.h>

@@ -27,13 +27,16 @@ static int64_t tick_until(int64_t from, int64_t to, enum supervisor_action *acti
     return to;
 }
 
-START_TEST(backoff_doubles_from_100_ms_to_10_s_with_jitter)
+START_TEST(the_first_restart_comes_at_once_then_backoff_doubles_from_100_ms_to_10_s_with_jitter)
 {
     int64_t now = 100 * S, expected = 100 * MS;
     started_at(now);
+    supervisor_exited(&sup, now, 1);
+    ck_assert_int_eq(sup.next_start_ns, now);
+    ck_assert_int_eq(supervisor_tick(&sup, now), SUPERVISOR_START);
+    supervisor_started(&sup, now);
     for (int i = 0; i < 12; i++) {
         supervisor_exited(&sup, now, 1);
-        ck_assert_int_eq(sup.state, SUPERVISOR_BACKOFF);
         int64_t wait = sup.next_start_ns - now;
         ck_assert_msg(wait >= expected * 3 / 4 && wait <= expected * 5 / 4, "restart %d: %lld ms",
                       i, (long long)(wait / MS));
@@ -43,7 +46,7 @@ START_TEST(backoff_doubles_from_100_ms_to_10_s_with_jitter)
         supervisor_started(&sup, now);
         expected = expected * 2 < 10 * S ? expected * 2 : 10 * S;
     }
-    ck_assert_uint_eq(sup.restarts, 12);
+    ck_assert_uint_eq(sup.restarts, 13);
 }
 END_TEST
 
@@ -55,7 +58,86 @@ START_TEST(five_seconds_up_reset_the_backoff)
         supervisor_started(&sup, 2 * S);
     }
     supervisor_exited(&sup, 7 * S, 139);
-    ck_assert_int_le(sup.next_start_ns - 7 * S, 125 * MS);
+    ck_assert_int_eq(sup.next_start_ns, 7 * S);
+}
+END_TEST
+
+static void fail_often(unsigned times, int64_t every)
+{
+    for (unsigned i = 0; i < times; i++) {
+        supervisor_exited(&sup, sup.started_ns + every, 1);
+        supervisor_started(&sup, sup.next_start_ns);
+    }
+}
+
+START_TEST(five_failures_are_a_crash_loop_however_long_it_ran_each_time)
+{
+    started_at(S);
+    fail_often(4, _i * S);
+    supervisor_exited(&sup, sup.started_ns + _i * S, 1);
+    ck_assert(supervisor_loops(&sup));
+    ck_assert_int_eq(sup.state, SUPERVISOR_LOOPING);
+    ck_assert_str_eq(supervisor_state_name(sup.state), "crash loop");
+    ck_assert_int_eq(supervisor_tick(&sup, sup.next_start_ns), SUPERVISOR_START); /* all the same */
+}
+END_TEST
+
+START_TEST(four_failures_or_a_minute_up_are_none)
+{
+    started_at(S);
+    fail_often(3, S);
+    supervisor_exited(&sup, sup.started_ns + S, 1);
+    ck_assert_int_eq(sup.state, SUPERVISOR_BACKOFF);
+    supervisor_started(&sup, sup.next_start_ns);
+    supervisor_exited(&sup, sup.started_ns + 60 * S, 1);
+    ck_assert(!supervisor_loops(&sup));
+}
+END_TEST
+
+START_TEST(a_restart_that_is_asked_for_comes_at_once_and_counts_as_no_failure)
+{
+    started_at(S);
+    supervisor_heard(&sup, 2 * S, true, false);
+    ck_assert(supervisor_restart(&sup, 3 * S));
+    ck_assert_int_eq(supervisor_tick(&sup, 3 * S), SUPERVISOR_NOTHING);
+    supervisor_exited(&sup, 4 * S, 0);
+    ck_assert_int_eq(supervisor_tick(&sup, 4 * S), SUPERVISOR_START);
+    supervisor_started(&sup, 4 * S);
+    ck_assert_uint_eq(sup.restarts, 0);
+}
+END_TEST
+
+START_TEST(one_that_does_not_end_when_asked_is_killed)
+{
+    enum supervisor_action a;
+    started_at(S);
+    supervisor_heard(&sup, 2 * S, true, false);
+    ck_assert(supervisor_restart(&sup, 2 * S));
+    ck_assert_int_eq(tick_until(2 * S, 60 * S, &a), 6500 * MS);
+    ck_assert_int_eq(a, SUPERVISOR_KILL);
+    supervisor_exited(&sup, 7 * S, 137);
+    ck_assert_int_eq(supervisor_tick(&sup, 7 * S), SUPERVISOR_START);
+}
+END_TEST
+
+START_TEST(one_that_is_ended_for_a_fault_of_its_own_counts_as_failed)
+{
+    started_at(S);
+    supervisor_heard(&sup, 2 * S, true, false);
+    ck_assert(supervisor_fail(&sup, 3 * S));
+    ck_assert(!supervisor_fail(&sup, 3 * S));
+    supervisor_exited(&sup, 4 * S, 0);
+    ck_assert_int_eq(sup.state, SUPERVISOR_BACKOFF);
+    ck_assert_uint_eq(sup.failures, 1);
+}
+END_TEST
+
+START_TEST(one_that_gave_up_is_started_when_asked_for)
+{
+    started_at(S);
+    supervisor_exited(&sup, 2 * S, 2);
+    ck_assert(!supervisor_restart(&sup, 3 * S)); /* nothing to end */
+    ck_assert_int_eq(supervisor_tick(&sup, 3 * S), SUPERVISOR_START);
 }
 END_TEST
 
@@ -104,13 +186,15 @@ START_TEST(five_seconds_of_silence_after_ready_are_a_hang)
 }
 END_TEST
 
-START_TEST(silence_before_ready_is_no_hang)
+START_TEST(silence_before_the_first_report_is_no_hang_but_after_it_is)
 {
     enum supervisor_action a;
     started_at(S);
-    supervisor_heard(&sup, 2 * S, false, false);
     tick_until(2 * S, 60 * S, &a);
     ck_assert_int_eq(a, SUPERVISOR_NOTHING);
+    supervisor_heard(&sup, 60 * S, false, false);
+    ck_assert_int_eq(tick_until(60 * S, 90 * S, &a), 65 * S);
+    ck_assert_int_eq(a, SUPERVISOR_KILL);
 }
 END_TEST
 
@@ -170,17 +254,6 @@ START_TEST(an_adopted_process_that_never_reports_hangs)
 }
 END_TEST
 
-START_TEST(an_adopted_process_in_its_setup_has_time)
-{
-    enum supervisor_action a;
-    supervisor_init(&sup, 1);
-    supervisor_adopted(&sup, S);
-    supervisor_heard(&sup, 2 * S, false, false);
-    tick_until(2 * S, 60 * S, &a);
-    ck_assert_int_eq(a, SUPERVISOR_NOTHING);
-}
-END_TEST
-
 START_TEST(after_stop_nothing_is_started)
 {
     enum supervisor_action a;
@@ -202,18 +275,24 @@ int main(void)
 {
     Suite *s = suite_create("supervisor");
     TCase *t = tcase_create("supervisor");
-    tcase_add_test(t, backoff_doubles_from_100_ms_to_10_s_with_jitter);
+    tcase_add_test(
+        t, the_first_restart_comes_at_once_then_backoff_doubles_from_100_ms_to_10_s_with_jitter);
+    tcase_add_loop_test(t, five_failures_are_a_crash_loop_however_long_it_ran_each_time, 1, 8);
+    tcase_add_test(t, four_failures_or_a_minute_up_are_none);
+    tcase_add_test(t, a_restart_that_is_asked_for_comes_at_once_and_counts_as_no_failure);
+    tcase_add_test(t, one_that_does_not_end_when_asked_is_killed);
+    tcase_add_test(t, one_that_is_ended_for_a_fault_of_its_own_counts_as_failed);
+    tcase_add_test(t, one_that_gave_up_is_started_when_asked_for);
     tcase_add_test(t, five_seconds_up_reset_the_backoff);
     tcase_add_test(t, a_bad_config_is_not_tried_again);
     tcase_add_test(t, an_end_of_its_own_with_0_is_done);
     tcase_add_test(t, a_drain_that_somebody_else_asked_for_is_restarted);
     tcase_add_test(t, five_seconds_of_silence_after_ready_are_a_hang);
-    tcase_add_test(t, silence_before_ready_is_no_hang);
+    tcase_add_test(t, silence_before_the_first_report_is_no_hang_but_after_it_is);
     tcase_add_test(t, a_monitor_that_slept_does_not_blame_the_others);
     tcase_add_test(t, the_next_group_waits_for_ready_but_not_longer_than_3_s);
     tcase_add_test(t, an_adopted_process_counts_as_ready_at_once_and_is_so_with_its_report);
     tcase_add_test(t, an_adopted_process_that_never_reports_hangs);
-    tcase_add_test(t, an_adopted_process_in_its_setup_has_time);
     tcase_add_test(t, after_stop_nothing_is_started);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
