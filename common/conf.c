@@ -145,16 +145,16 @@ static const struct conf_option stream_options[] = {
     BOOL(conf_stream, absolute, true),
     END,
 };
-static const struct conf_option limits_options[] = {
-    U32(conf_limits, memory_megabytes, 0, 0, 1u << 20),
-    U32(conf_limits, nice, 0, 0, 19),
-    STRING(conf_limits, cpus, NULL),
+static const struct conf_option process_options[] = {
+    U32(conf_process, memory_megabytes, 0, 0, 1u << 20),
+    U32(conf_process, nice, 0, 0, 19),
+    STRING(conf_process, cpus, NULL),
     END,
 };
 static const struct conf_option stage_options[] = {
     STRING(conf_stage, listen, NULL), STRING(conf_stage, connect, NULL),
     BOOL(conf_stage, isolate, false), U32(conf_stage, replicas, 1, 1, 64),
-    STRING(conf_stage, exec, NULL),   MAP(conf_stage, limits, limits_options),
+    STRING(conf_stage, exec, NULL),   MAP(conf_stage, process, process_options),
     END,
 };
 static const struct conf_option link_options[] = {
@@ -230,6 +230,7 @@ static const struct conf_option server_options[] = {
     STRING(conf_server, tls_cert, NULL),
     STRING(conf_server, tls_key, NULL),
     BOOL(conf_server, enabled, false), /* true when endpoint.url points at it: conf_check */
+    MAP(conf_server, process, process_options),
     MAP(conf_server, limits, limits_options),
     END,
 };

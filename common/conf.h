@@ -108,7 +108,7 @@ enum conf_outlive {                      /* do stages go on when their monitor e
                     CONF_OUTLIVE_NEVER,  /* the kernel ends them */
 };
 
-struct conf_limits {           /* of each process of a stage; set by the monitor's local driver */
+struct conf_process {          /* of each process of a stage; set by the monitor's local driver */
     uint32_t memory_megabytes; /* resident; more: restarted. 0 (default): any */
     uint32_t nice;             /* default 0 */
     char *cpus;                /* "0-2,5"; NULL: all */
@@ -122,7 +122,7 @@ struct conf_stage {
     bool isolate;  /* one process per stream */
     uint32_t replicas; /* default 1 */
     char *exec; /* program to start instead of kvpipe-NAME (a replacement stage), NULL = ours */
-    struct conf_limits limits;
+    struct conf_process process;
 };
 
 struct conf_link {
@@ -197,6 +197,7 @@ struct conf_server {
     char *tls_cert, *tls_key;
     bool enabled; /* default true when endpoint.url points at it; the monitor starts it then */
     struct conf_limits limits;
+    struct conf_process process;
 };
 
 struct conf_monitor {

@@ -369,13 +369,13 @@ static void check_addresses(struct conf_yaml *y, const char *key, const char *li
     }
 }
 
-static void check_limits(struct conf_yaml *y, const char *name, const struct conf_limits *l)
+static void check_process(struct conf_yaml *y, const char *name, const struct conf_process *p)
 {
     cpu_set_t cpus;
-    char *key = xasprintf("%s.limits.cpus", name);
-    if (given(l->cpus) && cpus_parse(l->cpus, &cpus) < 0)
+    char *key = xasprintf("%s.process.cpus", name);
+    if (given(p->cpus) && cpus_parse(p->cpus, &cpus) < 0)
         FAULT(y, -1, key, "%s: '%.64s' is not allowed; expected CPU numbers like 0-2,5", key,
-              l->cpus);
+              p->cpus);
     free(key);
 }
 
@@ -400,7 +400,7 @@ static void check_stage(struct conf_yaml *y, const struct conf *c, const char *n
         FAULT(y, -1, connect, "capture.connect means nothing; expected it to be left out");
     check_addresses(y, listen, s->listen);
     check_addresses(y, connect, s->connect);
-    check_limits(y, name, &s->limits);
+    check_process(y, name, &s->process);
     for (unsigned i = 0; s->isolate && !y->faults && s != &c->uploader && i < c->streams_count;
          i++) {
         char *address =
@@ -478,7 +478,7 @@ void conf_check(struct conf_yaml *y, struct conf *c)
     check_stage(y, c, "encoder", &c->encoder, &c->capture);
     check_stage(y, c, "muxer", &c->muxer, &c->encoder);
     check_stage(y, c, "uploader", &c->uploader, &c->muxer);
-    check_limits(y, "server", &c->server.limits);
+    check_process(y, "server", &c->server.process);
     check_addresses(y, "monitor.socket", c->monitor.socket);
     if (c->link.silence_ms < 2 * c->link.heartbeat_ms)
         FAULT(y, -1, "link.silence_ms",

@@ -78,7 +78,7 @@ static int set_output(const char *log_path)
 
 static int set_limits(const struct plan *p)
 {
-    const struct conf_limits *l = p->conf->limits;
+    const struct conf_process *l = p->conf->process;
     if (l && l->nice && setpriority(PRIO_PROCESS, 0, (int)l->nice) < 0)
         return -1;
     if (p->bind && sched_setaffinity(0, sizeof p->cpus, &p->cpus) < 0)
@@ -137,8 +137,8 @@ int child_start(const struct child_conf *conf, pid_t *pid)
                               (char *)conf->instance, "-s", (char *)conf->stream, NULL}};
     if (!conf->stream)
         p.argv[5] = NULL;
-    if (conf->limits && conf->limits->cpus) {
-        int r = cpus_parse(conf->limits->cpus, &p.cpus);
+    if (conf->process && conf->process->cpus) {
+        int r = cpus_parse(conf->process->cpus, &p.cpus);
         if (r < 0)
             return r;
         p.bind = true;

@@ -7,13 +7,13 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-struct conf_limits;
+struct conf_process;
 
 struct child_conf {
     const char *program;                  /* path, or a name looked up in PATH */
     const char *file, *instance, *stream; /* -c, -i, and -s when not NULL */
     const char *log_path;                 /* its stderr is appended there; NULL: ours */
-    const struct conf_limits *limits;     /* nice and cpus; NULL: none */
+    const struct conf_process *process;   /* nice and cpus; NULL: none */
     bool dies_with_us;                    /* SIGTERM when we end, however we do */
 };
 

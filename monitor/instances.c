@@ -219,7 +219,7 @@ static void start(struct instances *all, struct instance *in, int64_t now_ns)
                             .instance = in->plan->instance,
                             .stream = in->plan->stream,
                             .log_path = in->log_path,
-                            .limits = in->plan->limits,
+                            .process = in->plan->process,
                             .dies_with_us = all->conf->monitor.outlive == CONF_OUTLIVE_NEVER};
     if (!is_free(all, in, now_ns))
         return;
@@ -286,18 +286,19 @@ static void restart(struct instance *in, int64_t now_ns)
 
 static void bound_memory(struct instance *in, int64_t now_ns)
 {
-    uint64_t limit = in->plan->limits ? (uint64_t)in->plan->limits->memory_megabytes * 1000000 : 0;
+    uint64_t limit =
+        in->plan->process ? (uint64_t)in->plan->process->memory_megabytes * 1000000 : 0;
     uint64_t used = limit && in->supervisor.state == SUPERVISOR_READY ? resident_bytes(in->pid) : 0;
     if (used <= limit || !limit)
         return;
     snprintf(in->verdict, sizeof in->verdict,
-             "used %llu MB of memory, more than limits.memory_megabytes: restarted",
+             "used %llu MB of memory, more than process.memory_megabytes: restarted",
              (unsigned long long)(used / 1000000));
     log_warn("monitor.child.memory",
              "instance=%s pid=%d used_mb=%llu limit_mb=%u (restarting it; raise "
-             "%s.limits.memory_megabytes if it needs more)",
+             "%s.process.memory_megabytes if it needs more)",
              in->plan->instance, (int)in->pid, (unsigned long long)(used / 1000000),
-             in->plan->limits->memory_megabytes, in->plan->stage);
+             in->plan->process->memory_megabytes, in->plan->stage);
     if (supervisor_fail(&in->supervisor, now_ns))
         send_signal(in, SIGTERM);
 }

@@ -21,7 +21,8 @@ static void add(struct list *l, struct plan_entry e)
 static void add_stage(struct list *l, const struct conf *conf, unsigned group, const char *name,
                       const struct conf_stage *s)
 {
-    struct plan_entry e = {.stage = name, .group = group, .program = s->exec, .limits = &s->limits};
+    struct plan_entry e = {
+        .stage = name, .group = group, .program = s->exec, .process = &s->process};
     for (unsigned i = 0; s->isolate && i < conf->streams_count; i++) {
         e.stream = conf->streams[i].name;
         e.instance = xasprintf("%s-%s", name, e.stream);
@@ -39,7 +40,7 @@ struct plan_entry *plan_make(const struct conf *conf, size_t *count)
     if (conf->server.enabled)
         add(&l, (struct plan_entry){.stage = "server",
                                     .instance = xstrdup("server-1"),
-                                    .limits = &conf->server.limits});
+                                    .process = &conf->server.process});
     if (conf->streams_count) {
         add_stage(&l, conf, 1, "uploader", &conf->uploader);
         add_stage(&l, conf, 2, "muxer", &conf->muxer);

@@ -9,11 +9,11 @@
 #include "common/conf.h"
 
 struct plan_entry {
-    const char *stage;                /* "capture" */
-    char *instance;                   /* "capture-1", "capture-street" */
-    const char *stream;               /* with isolate, else NULL; borrowed from the config */
-    const char *program;              /* exec of the config, NULL: kvpipe-STAGE */
-    const struct conf_limits *limits; /* borrowed from the config */
+    const char *stage;                  /* "capture" */
+    char *instance;                     /* "capture-1", "capture-street" */
+    const char *stream;                 /* with isolate, else NULL; borrowed from the config */
+    const char *program;                /* exec of the config, NULL: kvpipe-STAGE */
+    const struct conf_process *process; /* borrowed from the config */
     unsigned group; /* start order, from 0: server, uploader, muxer, encoder, capture; stopped the
                        other way round */
 };

@@ -82,8 +82,8 @@ START_TEST(it_runs_within_the_limits_of_its_stage)
         if (CPU_ISSET(i, &ours))
             last = i;
     snprintf(cpu, sizeof cpu, "%d", last);
-    struct conf_limits limits = {.nice = 7, .cpus = cpu};
-    struct child_conf cc = {.limits = &limits};
+    struct conf_process limits = {.nice = 7, .cpus = cpu};
+    struct child_conf cc = {.process = &limits};
     run("cut -d' ' -f19 /proc/$$/stat; grep Cpus_allowed_list /proc/$$/status", cc, said,
         sizeof said);
     char list[32];
@@ -109,15 +109,15 @@ END_TEST
 START_TEST(what_cannot_be_started_says_why_and_leaves_no_process)
 {
     pid_t pid = -1;
-    struct conf_limits limits = {.cpus = "1000"};
+    struct conf_process limits = {.cpus = "1000"};
     struct child_conf cc = {.program = "/nonexistent/kvpipe", .file = "c", .instance = "i"};
     ck_assert_int_eq(child_start(&cc, &pid), -ENOENT);
     cc.program = "/etc/passwd";
     ck_assert_int_eq(child_start(&cc, &pid), -EACCES);
     cc.program = "/bin/true";
-    cc.limits = &limits;
+    cc.process = &limits;
     ck_assert_int_eq(child_start(&cc, &pid), -EINVAL);
-    cc.limits = NULL;
+    cc.process = NULL;
     cc.log_path = "/nonexistent/log";
     ck_assert_int_eq(child_start(&cc, &pid), -ENOENT);
     ck_assert_int_eq(pid, 0);
