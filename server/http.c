@@ -229,15 +229,27 @@ static const llhttp_settings_t parser_settings = {
     .on_message_complete = on_message_complete,
 };
 
+/* The rest of the body will not come. */
+static void body_broken(struct http_conn *c)
+{
+    bool told = c->broken;
+    c->keep_alive = false;
+    c->broken = true;
+    if (!c->stream || !c->stream->broken || !c->answer_started)
+        c->cut = true;
+    else if (!told && !c->answer_done)
+        c->stream->broken(&c->ex);
+}
+
 static void refuse(struct http_conn *c, const char *why)
 {
     int status = c->refuse ? c->refuse : 400;
     log_debug("http.refused", "peer=%s status=%d reason=\"%s\"", c->peer, status, why ? why : "");
-    c->keep_alive = false;
-    c->broken = true;
     if (c->answer_started) {
-        c->cut = true;
+        body_broken(c);
     } else {
+        c->keep_alive = false;
+        c->broken = true;
         buf_clear(&c->answer_head);
         http_reply(&c->ex, status, NULL, 0);
     }
@@ -355,7 +367,7 @@ static void on_step(evutil_socket_t fd, short what, void *arg)
         }
     } else if (c->eof && !c->request_done && !c->paused && !c->cut) {
         if (c->in_exchange)
-            c->cut = true;
+            body_broken(c);
         else
             begin_close(c); /* the last answer may still be on its way out */
     }

@@ -49,6 +49,9 @@ struct http_body_ops {
     void (*data)(struct http_exchange *ex, const uint8_t *data, size_t len);
     /* The body ended as HTTP says it must (not called for a cut connection). */
     void (*end)(struct http_exchange *ex);
+    /* The body is no HTTP, or the client ended the connection in its middle. An answer that has
+     * begun may go on and must be finished; it may still be read. NULL: the connection is cut. */
+    void (*broken)(struct http_exchange *ex);
 };
 
 /* Makes a server that borrows base and calls fn(arg, …) for each request. */

@@ -10,12 +10,11 @@
 #include "media/mkv_writer.h"
 #include "server/segment_header.h"
 
-#define MAX_AHEAD_MS (INT64_C(24) * 3600 * 1000)
 #define MAX_PRODUCER_MS INT64_C(253402300799000) /* end of the year 9999 */
 #define TAG_NAME_MAX_BYTES 128
 #define TAG_VALUE_MAX_BYTES 256
 #define END_OF_FRAGMENT "AWS_KINESISVIDEO_END_OF_FRAGMENT"
-#define DATA_MAX_BYTES (INGEST_FRAGMENT_MAX_BYTES + (1u << 20)) /* room for heads and tags */
+#define ROOM_BYTES (1u << 20) /* for heads and tags of the largest fragment */
 
 const char *ingest_error_name(enum ingest_error id)
 {
@@ -48,6 +47,8 @@ const char *ingest_error_name(enum ingest_error id)
         return "FRAMES_MISSING_FOR_TRACK";
     case INGEST_METADATA_NAME:
         return "INVALID_FRAGMENT_METADATA";
+    case INGEST_FRAGMENT_SHORT:
+        return "MIN_FRAGMENT_DURATION_REACHED";
     case INGEST_INTERNAL:
         return "INTERNAL_ERROR";
     case INGEST_ARCHIVAL:
@@ -85,7 +86,7 @@ static int on_header(void *arg, const struct mkv_header *h, const uint8_t *raw, 
     if (r)
         return r;
     in->scale_ns = h->timecode_scale_ns ? h->timecode_scale_ns : MKV_TIMECODE_SCALE_DEFAULT_NS;
-    in->too_many_tracks = h->ntracks > INGEST_TRACKS_MAX;
+    in->too_many_tracks = h->ntracks > in->limits.tracks;
     in->ntracks = in->too_many_tracks ? 0 : h->ntracks;
     for (unsigned i = 0; i < in->ntracks; i++) {
         in->tracks[i] = h->tracks[i].number;
@@ -115,12 +116,15 @@ static void patch_cluster_size(struct ingest *in)
     p[0] = 0x01;
 }
 
-static int close_fragment(struct ingest *in)
+/* followed: another one begins, so this is not the last, which may be short. */
+static int close_fragment(struct ingest *in, bool followed)
 {
     if (!in->open)
         return 0;
     if (in->seen != (1u << in->ntracks) - 1 || !in->ntracks)
         return fail(in, INGEST_TRACK_MISSING);
+    if (followed && length_ms(in) < in->limits.min_ms)
+        return fail(in, INGEST_FRAGMENT_SHORT);
     if (!in->cluster_done)
         in->cluster_end = in->data.len;
     patch_cluster_size(in);
@@ -150,7 +154,7 @@ static int open_cluster(struct ingest *in, uint64_t timecode)
 static int on_cluster(void *arg, uint64_t offset, uint64_t timecode)
 {
     struct ingest *in = arg;
-    int r = close_fragment(in);
+    int r = close_fragment(in, true);
     if (r)
         return r;
     if (timecode > INT64_MAX / 4 ||
@@ -171,7 +175,8 @@ static int on_cluster(void *arg, uint64_t offset, uint64_t timecode)
         return fail(in, INGEST_TRACKS);
     if (in->early)
         return fail(in, in->early);
-    if (producer_ms < 0 || producer_ms > MAX_PRODUCER_MS || producer_ms > in->now_ms + MAX_AHEAD_MS)
+    if (producer_ms < 0 || producer_ms > MAX_PRODUCER_MS ||
+        (in->limits.ahead_ms && producer_ms > in->now_ms + in->limits.ahead_ms))
         return fail(in, INGEST_PRODUCER_TIMESTAMP);
     return open_cluster(in, timecode) ? fail(in, INGEST_METADATA_LIMIT) : 0;
 }
@@ -197,7 +202,7 @@ static int on_block(void *arg, const struct mkv_block *b)
         return fail(in, INGEST_TIMECODE_ORDER);
     in->min = t < in->min ? t : in->min;
     in->max = t > in->max ? t : in->max;
-    if (units_to_ms(in, in->max - in->min) > INGEST_FRAGMENT_MAX_MS)
+    if (units_to_ms(in, in->max - in->min) > in->limits.max_ms)
         return fail(in, INGEST_FRAGMENT_DURATION);
     if (track == 0) {
         in->first_track_min = t < in->first_track_min ? t : in->first_track_min;
@@ -205,7 +210,7 @@ static int on_block(void *arg, const struct mkv_block *b)
         in->first_track_frames++;
     }
     in->seen |= 1u << track;
-    if (in->data.len - in->cluster_at + b->raw_len > INGEST_FRAGMENT_MAX_BYTES ||
+    if (in->data.len - in->cluster_at + b->raw_len > in->limits.max_bytes ||
         buf_append(&in->data, b->raw, b->raw_len) < 0)
         return fail(in, INGEST_FRAGMENT_SIZE);
     return 0;
@@ -254,7 +259,7 @@ static int on_tags(void *arg, uint64_t offset, const uint8_t *raw, size_t raw_le
             continue;
         }
         bad = check_tag(&tags[i]);
-        if (!bad && in->ntags + nkept == INGEST_TAGS_MAX)
+        if (!bad && in->ntags + nkept >= in->limits.tags)
             bad = INGEST_METADATA_LIMIT;
         else if (!bad)
             kept[nkept++] = tags[i];
@@ -268,11 +273,11 @@ static int on_tags(void *arg, uint64_t offset, const uint8_t *raw, size_t raw_le
     }
     if (bad)
         return fail(in, bad);
-    return end ? close_fragment(in) : 0;
+    return end ? close_fragment(in, false) : 0;
 }
 
-void ingest_init(struct ingest *in, const struct ingest_ops *ops, void *arg, bool absolute,
-                 int64_t start_ms)
+void ingest_init(struct ingest *in, const struct ingest_ops *ops, void *arg,
+                 const struct ingest_limits *limits, bool absolute, int64_t start_ms)
 {
     static const struct mkv_reader_ops reader_ops = {.header = on_header,
                                                      .cluster = on_cluster,
@@ -282,11 +287,12 @@ void ingest_init(struct ingest *in, const struct ingest_ops *ops, void *arg, boo
     memset(in, 0, sizeof *in);
     in->ops = ops;
     in->arg = arg;
+    in->limits = *limits;
     in->absolute = absolute;
     in->start_ms = start_ms;
     in->prev_max = INT64_MIN;
-    buf_init(&in->data, DATA_MAX_BYTES);
-    mkv_reader_init(&in->reader, &reader_ops, in, INGEST_FRAGMENT_MAX_BYTES);
+    buf_init(&in->data, limits->max_bytes + ROOM_BYTES);
+    mkv_reader_init(&in->reader, &reader_ops, in, limits->max_bytes);
 }
 
 void ingest_fini(struct ingest *in)
@@ -319,7 +325,7 @@ void ingest_finish(struct ingest *in)
         return;
     check(in, mkv_reader_finish(&in->reader));
     if (!in->failed)
-        close_fragment(in);
+        close_fragment(in, false);
     if (!in->failed && in->early)
         fail(in, in->early);
     in->failed = true;
@@ -328,6 +334,11 @@ void ingest_finish(struct ingest *in)
 void ingest_abort(struct ingest *in)
 {
     if (!in->failed && in->open && in->cluster_done)
-        close_fragment(in);
+        close_fragment(in, false);
     in->failed = true;
+}
+
+bool ingest_in_fragment(const struct ingest *in)
+{
+    return in->open && !in->cluster_done;
 }

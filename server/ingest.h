@@ -12,10 +12,7 @@
 #include "common/buf.h"
 #include "media/mkv_reader.h"
 
-#define INGEST_FRAGMENT_MAX_BYTES (50u << 20)
-#define INGEST_FRAGMENT_MAX_MS 20000
-#define INGEST_TRACKS_MAX 3
-#define INGEST_TAGS_MAX 10
+#define INGEST_TAGS_MAX 100 /* that ingest_limits.tags may allow */
 
 enum ingest_error { /* ids of ERROR acks, media-api.md section 3.5 */
                     INGEST_OK = 0,
@@ -32,10 +29,19 @@ enum ingest_error { /* ids of ERROR acks, media-api.md section 3.5 */
                     INGEST_TRACK_NUMBER = 4010,
                     INGEST_TRACK_MISSING = 4011,
                     INGEST_METADATA_NAME = 4012,
+                    INGEST_FRAGMENT_SHORT = 4013, /* the service has a name for it, but no id */
                     INGEST_INTERNAL = 5000,
                     INGEST_ARCHIVAL = 5001,
 };
 const char *ingest_error_name(enum ingest_error id);
+
+struct ingest_limits {
+    uint32_t tracks; /* at most MKV_TRACKS_MAX */
+    uint32_t tags;   /* metadata items of a fragment */
+    int64_t max_ms, min_ms;
+    size_t max_bytes;
+    int64_t ahead_ms; /* how far a fragment may begin in the future; 0: any time */
+};
 
 struct ingest_fragment {
     struct blob *header, *data; /* the receiver takes both */
@@ -57,14 +63,15 @@ struct ingest {
     struct mkv_reader reader;
     const struct ingest_ops *ops;
     void *arg;
+    struct ingest_limits limits;
     bool absolute;
     int64_t start_ms, now_ms;
     struct blob *header;
     struct buf data;
     uint64_t scale_ns;
     unsigned ntracks;
-    uint32_t tracks[INGEST_TRACKS_MAX];
-    uint64_t default_duration_ns[INGEST_TRACKS_MAX];
+    uint32_t tracks[MKV_TRACKS_MAX];
+    uint64_t default_duration_ns[MKV_TRACKS_MAX];
     bool too_many_tracks, open, cluster_done, failed;
     enum ingest_error early; /* found in Tags before the Cluster they belong to */
     size_t cluster_at, cluster_end;
@@ -72,9 +79,10 @@ struct ingest {
     unsigned first_track_frames, seen, ntags;
 };
 
-/* Starts. absolute: the fragment timecode type; start_ms: the producer start, for relative ones. */
-void ingest_init(struct ingest *in, const struct ingest_ops *ops, void *arg, bool absolute,
-                 int64_t start_ms);
+/* Starts; limits are copied. absolute: the fragment timecode type; start_ms: the producer start,
+ * for relative ones. */
+void ingest_init(struct ingest *in, const struct ingest_ops *ops, void *arg,
+                 const struct ingest_limits *limits, bool absolute, int64_t start_ms);
 void ingest_fini(struct ingest *in);
 /* Takes the next bytes; now_ms is the server's wall clock, to refuse timestamps far ahead. After an
  * error all is ignored. */
@@ -84,5 +92,7 @@ void ingest_finish(struct ingest *in);
 /* The connection was cut or went silent: completes the last fragment if its Cluster had ended, else
  * drops it. */
 void ingest_abort(struct ingest *in);
+/* Whether a fragment is coming whose Cluster has not ended. */
+bool ingest_in_fragment(const struct ingest *in);
 
 #endif

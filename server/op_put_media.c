@@ -23,15 +23,12 @@
 #include "server/fragment_number.h"
 #include "server/http.h"
 #include "server/ingest.h"
+#include "server/put_clock.h"
 #include "server/put_media.h"
 #include "server/quota.h"
 #include "server/route.h"
 #include "server/stage.h"
 #include "server/store.h"
-
-#define IDLE_NS (5 * NS_PER_S)          /* an IDLE ack each time */
-#define SILENCE_NS (30 * NS_PER_S)      /* then the request is closed */
-#define MAX_AGE_NS (45 * 60 * NS_PER_S) /* of a connection */
 
 /* A whole fragment whose PERSISTED is still to come. */
 struct pending {
@@ -52,7 +49,10 @@ struct put_media {
     bool over; /* no more input counts; the answer ends when nothing is pending */
     bool paused;
     bool listed; /* among the stream's producers */
-    int64_t start_ns, last_data_ns, last_idle_ns;
+    struct put_clock clock;
+    struct rate bytes;
+    int64_t slow_ns; /* until then nothing is read: the client is faster than it may be */
+    struct event *slow;
     int64_t seq, timecode_ms, producer_ms, server_ms; /* of the open fragment */
     unsigned npending;
     LIST_HEAD(, pending) pending;
@@ -109,10 +109,12 @@ static void end_input(struct put_media *pm)
 
 static void resume(struct put_media *pm)
 {
-    if (!pm->paused || store_backlog_bytes(pm->server->store) > STORE_BACKLOG_MAX_BYTES / 2)
+    int64_t now = clock_mono_ns();
+    if (!pm->paused || now < pm->slow_ns ||
+        store_backlog_bytes(pm->server->store) > STORE_BACKLOG_MAX_BYTES / 2)
         return;
     pm->paused = false;
-    pm->last_data_ns = clock_mono_ns();
+    put_clock_data(&pm->clock, now);
     http_pause_body(pm->ex, false);
 }
 
@@ -140,6 +142,12 @@ static void stored(void *arg, struct fragment *f, int result)
 
 /* ---- what ingest finds ---- */
 
+static void slow_down(struct put_media *pm, int64_t now_ns, int64_t for_ns)
+{
+    if (now_ns + for_ns > pm->slow_ns)
+        pm->slow_ns = now_ns + for_ns;
+}
+
 static void on_begin(void *arg, int64_t timecode_ms, int64_t producer_ms)
 {
     struct put_media *pm = arg;
@@ -148,6 +156,11 @@ static void on_begin(void *arg, int64_t timecode_ms, int64_t producer_ms)
     pm->server_ms = now / NS_PER_MS;
     pm->timecode_ms = timecode_ms;
     pm->producer_ms = producer_ms;
+    const struct conf_limits *l = pm->server->limits;
+    int64_t mono = clock_mono_ns();
+    slow_down(pm, mono,
+              rate_spend(&pm->st->quota.put_fragments, l->put_media_fragments,
+                         (double)l->put_media_fragments * l->burst_s, 1, mono));
     ack(pm, "BUFFERING", timecode_ms, pm->seq);
 }
 
@@ -184,19 +197,41 @@ static const struct ingest_ops ingest_ops = {
 
 /* ---- what the connection brings ---- */
 
+/* Reads no more for now when the disk is behind or the client too fast. */
+static void hold_back(struct put_media *pm, int64_t now_ns)
+{
+    int64_t slow = pm->slow_ns - now_ns;
+    if (pm->paused ||
+        (slow < NS_PER_MS && store_backlog_bytes(pm->server->store) <= STORE_BACKLOG_MAX_BYTES))
+        return;
+    pm->paused = true;
+    http_pause_body(pm->ex, true);
+    if (slow >= NS_PER_MS) {
+        struct timeval tv = {slow / NS_PER_S, slow % NS_PER_S / 1000};
+        evtimer_add(pm->slow, &tv);
+    }
+}
+
+static void on_slow_over(evutil_socket_t fd, short what, void *arg)
+{
+    resume(arg);
+}
+
 static void on_data(struct http_exchange *ex, const uint8_t *data, size_t len)
 {
     struct put_media *pm = ex->data;
     if (pm->over)
         return;
-    pm->last_data_ns = pm->last_idle_ns = clock_mono_ns();
+    const struct conf_limits *l = pm->server->limits;
+    double per_s = l->put_media_mbits * 125000.0;
+    int64_t now = clock_mono_ns();
+    put_clock_data(&pm->clock, now);
+    slow_down(pm, now, rate_spend(&pm->bytes, per_s, per_s * l->burst_s, (double)len, now));
     ingest_feed(&pm->ingest, data, len, clock_wall_ns() / NS_PER_MS);
-    if (pm->over) {
+    if (pm->over)
         end_input(pm);
-    } else if (!pm->paused && store_backlog_bytes(pm->server->store) > STORE_BACKLOG_MAX_BYTES) {
-        pm->paused = true;
-        http_pause_body(ex, true);
-    }
+    else
+        hold_back(pm, now);
 }
 
 static void on_end(struct http_exchange *ex)
@@ -204,6 +239,18 @@ static void on_end(struct http_exchange *ex)
     struct put_media *pm = ex->data;
     if (!pm->over)
         ingest_finish(&pm->ingest);
+    end_input(pm);
+}
+
+/* The body is no HTTP, or ended in its middle: a whole fragment stays one. */
+static void on_broken(struct http_exchange *ex)
+{
+    struct put_media *pm = ex->data;
+    if (!pm->over) {
+        bool in_fragment = ingest_in_fragment(&pm->ingest);
+        ingest_abort(&pm->ingest);
+        ack_error(pm, INGEST_STREAM_READ_ERROR, in_fragment, pm->timecode_ms, pm->seq);
+    }
     end_input(pm);
 }
 
@@ -224,6 +271,7 @@ static void on_closed(struct http_exchange *ex)
         report_state(pm->server->stage->report, pm->st->name, "waiting", "");
     TAILQ_REMOVE(&pm->server->put_sessions, pm, link);
     event_free(pm->tick);
+    event_free(pm->slow);
     ingest_fini(&pm->ingest);
     stream_unref(&pm->st);
     free(pm);
@@ -261,22 +309,27 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
     static const char idle[] = "{\"EventType\":\"IDLE\"}\n";
     struct put_media *pm = arg;
-    int64_t now = clock_mono_ns();
     resume(pm);
-    if (pm->over || pm->paused)
+    if (pm->over)
         return;
-    if (now - pm->start_ns >= MAX_AGE_NS) {
-        ack_error(pm, INGEST_CONNECTION_DURATION, pm->ingest.open, pm->timecode_ms, pm->seq);
+    bool in_fragment = ingest_in_fragment(&pm->ingest);
+    switch (put_clock_tick(&pm->clock, pm->server->limits, pm->paused, clock_mono_ns())) {
+    case PUT_NONE:
+        break;
+    case PUT_IDLE:
+        if (pm->acks)
+            http_chunk(pm->ex, idle, sizeof idle - 1);
+        break;
+    case PUT_TOO_OLD:
         ingest_abort(&pm->ingest);
+        ack_error(pm, INGEST_CONNECTION_DURATION, in_fragment, pm->timecode_ms, pm->seq);
         end_input(pm);
-    } else if (now - pm->last_data_ns >= SILENCE_NS) {
+        break;
+    case PUT_SILENT:
         log_info("server.put_media.silent", "stream=%s peer=%s", pm->st->name, pm->ex->peer);
         ingest_abort(&pm->ingest);
         end_input(pm);
-    } else if (now - pm->last_idle_ns >= IDLE_NS) {
-        pm->last_idle_ns = now;
-        if (pm->acks)
-            http_chunk(pm->ex, idle, sizeof idle - 1);
+        break;
     }
 }
 
@@ -372,7 +425,8 @@ static bool admit(struct server *server, struct http_exchange *ex, struct stream
 
 static void handle(struct server *server, struct http_exchange *ex, json_t *body)
 {
-    static const struct http_body_ops body_ops = {.data = on_data, .end = on_end};
+    static const struct http_body_ops body_ops = {
+        .data = on_data, .end = on_end, .broken = on_broken};
     static const struct timeval second = {1, 0};
     struct head h = {0};
     if (check_head(server, ex, &h) < 0)
@@ -384,9 +438,17 @@ static void handle(struct server *server, struct http_exchange *ex, json_t *body
     pm->ex = ex;
     pm->st = stream_ref(h.st);
     pm->acks = h.acks;
-    pm->start_ns = pm->last_data_ns = pm->last_idle_ns = clock_mono_ns();
+    put_clock_start(&pm->clock, clock_mono_ns());
     LIST_INIT(&pm->pending);
-    ingest_init(&pm->ingest, &ingest_ops, pm, h.absolute, h.start_ms);
+    const struct conf_limits *l = server->limits;
+    const struct ingest_limits limits = {.tracks = l->tracks,
+                                         .tags = l->fragment_tags,
+                                         .max_ms = l->fragment_ms,
+                                         .min_ms = l->fragment_min_ms,
+                                         .max_bytes = (size_t)l->fragment_megabytes << 20,
+                                         .ahead_ms = l->ahead_s * INT64_C(1000)};
+    ingest_init(&pm->ingest, &ingest_ops, pm, &limits, h.absolute, h.start_ms);
+    pm->slow = evtimer_new(server->base, on_slow_over, pm);
     pm->tick = event_new(server->base, -1, EV_PERSIST, on_tick, pm);
     event_add(pm->tick, &second);
     TAILQ_INSERT_TAIL(&server->put_sessions, pm, link);

@@ -22,6 +22,10 @@
 #define RING_NS (20 * NS_PER_S)
 #define RING_BYTES (16u << 20)
 
+/* Fragment numbers that are noted ahead. */
+#define RESERVE_NS (30 * NS_PER_S)
+#define RESERVE_BEHIND 1000000
+
 #define ACCOUNT "000000000000"
 
 struct store {
@@ -118,7 +122,7 @@ static void load_stream(void *arg, const struct archive_stream *row)
     st->created_ms = row->created_ms;
     st->retention_h = row->retention_h;
     st->status = STREAM_ACTIVE;
-    st->last_seq = st->evicted_seq = row->last_seq;
+    st->last_seq = st->evicted_seq = st->reserved_seq = row->last_seq;
     st->newest_server_ms = row->newest_server_ms;
     insert_by_name(s, st);
 }
@@ -397,9 +401,36 @@ void fragment_unref(struct fragment **fp)
     free(f);
 }
 
+struct note_job {
+    struct job job;
+    int64_t stream, seq;
+};
+
+static void note_run(struct job *job, void *ctx)
+{
+    struct note_job *n = (struct note_job *)job;
+    job->result = archive_note_seq(ctx, n->stream, n->seq);
+}
+
+static void note_done(struct job *job)
+{
+    free(job);
+}
+
+/* A number may have been told to a producer, but its fragment never be stored: the index keeps one
+ * that is well above all that are given out, so that none comes twice after a crash, whatever the
+ * clock says then. While the clock is behind, numbers go up by one. */
 int64_t stream_next_seq(struct stream *st, int64_t wall_ns)
 {
     st->last_seq = wall_ns > st->last_seq ? wall_ns : st->last_seq + 1;
+    int64_t step = st->last_seq > wall_ns ? RESERVE_BEHIND : RESERVE_NS;
+    if (st->last_seq > st->reserved_seq - step / 2) {
+        st->reserved_seq = st->last_seq + step;
+        struct note_job *n = xcalloc(1, sizeof *n);
+        *n = (struct note_job){
+            .job = {.run = note_run, .done = note_done}, .stream = st->id, .seq = st->reserved_seq};
+        job_thread_submit(st->store->writer_thread, &n->job);
+    }
     return st->last_seq;
 }
 
@@ -472,22 +503,6 @@ static void append_done(struct job *job)
     free(a);
 }
 
-struct note_job {
-    struct job job;
-    int64_t stream, seq;
-};
-
-static void note_run(struct job *job, void *ctx)
-{
-    struct note_job *n = (struct note_job *)job;
-    job->result = archive_note_seq(ctx, n->stream, n->seq);
-}
-
-static void note_done(struct job *job)
-{
-    free(job);
-}
-
 static void archive_it(struct stream *st, struct fragment *f,
                        void (*done)(void *arg, struct fragment *f, int result), void *arg)
 {
@@ -530,10 +545,6 @@ void stream_add(struct stream *st, struct fragment *f,
     if (st->retention_h) {
         archive_it(st, f, done, arg);
     } else {
-        struct note_job *n = xcalloc(1, sizeof *n);
-        *n = (struct note_job){
-            .job = {.run = note_run, .done = note_done}, .stream = st->id, .seq = f->row.seq};
-        job_thread_submit(st->store->writer_thread, &n->job);
         f->settled = true;
         done(arg, f, 0);
     }

@@ -57,6 +57,7 @@ struct stream {
     uint32_t retention_h;
     enum stream_status status;
     int64_t last_seq;         /* highest given out */
+    int64_t reserved_seq;     /* up to which the index knows that they may have been given out */
     int64_t newest_server_ms; /* of the newest whole fragment */
     uint64_t persisted, persisted_bytes;
     TAILQ_HEAD(fragments, fragment) ring; /* in order of seq */

@@ -26,6 +26,9 @@ static void on_error(void *arg, enum ingest_error id, bool began)
         abort();
 }
 
+static const struct ingest_limits limits = {
+    .tracks = 3, .tags = 10, .max_ms = 20000, .max_bytes = 50u << 20, .ahead_ms = 86400000};
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct ingest_ops ops = {on_begin, on_complete, on_error};
@@ -34,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 1)
         return 0;
     size_t piece = (data[0] >> 1) ? (size_t)(data[0] >> 1) * 16 : 1;
-    ingest_init(&in, &ops, &errors, data[0] & 1, 1000);
+    ingest_init(&in, &ops, &errors, &limits, data[0] & 1, 1000);
     for (size_t at = 1; at < size; at += piece)
         ingest_feed(&in, data + at, size - at < piece ? size - at : piece, 1000000);
     ingest_finish(&in);

@@ -34,6 +34,12 @@ static void on_end(struct http_exchange *ex)
     http_finish(ex);
 }
 
+static void on_broken(struct http_exchange *ex)
+{
+    http_chunk(ex, "broken", 6);
+    http_finish(ex);
+}
+
 static void on_closed(struct http_exchange *ex)
 {
     closed++;
@@ -55,10 +61,12 @@ static void tell_header(struct http_exchange *ex, const uint8_t *body, size_t le
 static void handle(void *arg, struct http_exchange *ex)
 {
     static const struct http_body_ops ops = {.data = on_data, .end = on_end};
+    static const struct http_body_ops telling = {
+        .data = on_data, .end = on_end, .broken = on_broken};
     http_on_closed(ex, on_closed);
-    if (!strcmp(ex->path, "/stream")) {
+    if (!strcmp(ex->path, "/stream") || !strcmp(ex->path, "/telling")) {
         held = ex;
-        http_stream_body(ex, &ops);
+        http_stream_body(ex, ex->path[1] == 't' ? &telling : &ops);
         http_start(ex, 200);
     } else if (!strcmp(ex->path, "/header")) {
         http_read_body(ex, 1000, tell_header);
@@ -254,6 +262,26 @@ START_TEST(cut_inside_a_body_is_told)
 }
 END_TEST
 
+/* A chunk's length that is none, or an end of the connection in the middle of a body. */
+START_TEST(a_broken_body_can_still_be_answered)
+{
+    int fd = connect_one();
+    say(fd, "POST /telling HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+    if (_i)
+        shutdown(fd, SHUT_WR);
+    else
+        say(fd, "xyz\r\n");
+    EXPECT(fd, "6\r\nbroken\r\n0\r\n\r\n");
+    close(fd);
+    for (int i = 0; i < 100 && !closed; i++)
+        turn();
+    ck_assert_int_eq(closed, 1);
+    ck_assert_int_eq(was_cut, 1);
+    ck_assert_int_eq(ended, 0);
+    ck_assert_int_eq(got_len, 3);
+}
+END_TEST
+
 START_TEST(half_close_after_the_request_still_gets_the_answer)
 {
     int fd = connect_one();
@@ -422,6 +450,7 @@ int main(void)
     tcase_add_test(t, refused_request_sends_no_continue_and_closes);
     tcase_add_test(t, paused_body_stops_and_resumes);
     tcase_add_test(t, cut_inside_a_body_is_told);
+    tcase_add_loop_test(t, a_broken_body_can_still_be_answered, 0, 2);
     tcase_add_test(t, half_close_after_the_request_still_gets_the_answer);
     tcase_add_test(t, slow_head_is_cut);
     tcase_add_test(t, slow_body_gets_408);

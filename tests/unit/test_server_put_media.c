@@ -11,6 +11,8 @@
 #include "server/put_media.h"
 #include "server/token.h"
 
+static const struct ingest_limits limits = {
+    .tracks = 3, .tags = 10, .max_ms = 20000, .max_bytes = 50u << 20, .ahead_ms = 86400000};
 static struct buf in_bytes;
 static struct ingest in;
 static int begun, completed, error_id, error_began;
@@ -52,7 +54,7 @@ static void setup(void)
 {
     buf_init(&in_bytes, 200u << 20);
     begun = completed = error_id = error_began = 0;
-    ingest_init(&in, &ops, NULL, true, 0);
+    ingest_init(&in, &ops, NULL, &limits, true, 0);
 }
 
 static void teardown(void)
@@ -120,7 +122,7 @@ END_TEST
 START_TEST(relative_times_start_at_the_producers_start)
 {
     ingest_fini(&in);
-    ingest_init(&in, &ops, NULL, false, 500000);
+    ingest_init(&in, &ops, NULL, &limits, false, 500000);
     header(1, 100000);
     mkv_write_cluster(&in_bytes, 20000);
     block(1, 0);
@@ -278,6 +280,53 @@ START_TEST(eleventh_tag_is_4009)
 }
 END_TEST
 
+static void limit(uint32_t tracks, uint32_t tags, int64_t max_ms, int64_t min_ms)
+{
+    struct ingest_limits l = limits;
+    l.tracks = tracks;
+    l.tags = tags;
+    l.max_ms = max_ms;
+    l.min_ms = min_ms;
+    ingest_fini(&in);
+    ingest_init(&in, &ops, NULL, &l, true, 0);
+}
+
+START_TEST(limits_can_be_raised)
+{
+    limit(5, 20, 60000, 0);
+    header(5, 0);
+    mkv_write_cluster(&in_bytes, 1000);
+    for (unsigned t = 1; t <= 5; t++)
+        block(t, t == 5 ? 30000 : 0);
+    for (int i = 0; i < 20; i++)
+        tag("k", "v");
+    expect_error(0, 0);
+    ck_assert_int_eq(completed, 1);
+}
+END_TEST
+
+START_TEST(a_short_fragment_is_4013_when_another_follows)
+{
+    limit(3, 10, 20000, 1001);
+    header(1, 0);
+    fragment(1000);
+    fragment(2000);
+    expect_error(INGEST_FRAGMENT_SHORT, 1);
+    ck_assert_int_eq(begun, 1);
+    ck_assert_int_eq(completed, 0);
+}
+END_TEST
+
+START_TEST(the_last_fragment_may_be_short)
+{
+    limit(3, 10, 20000, 1001);
+    header(1, 0);
+    fragment(1000);
+    expect_error(0, 0);
+    ck_assert_int_eq(completed, 1);
+}
+END_TEST
+
 static const struct {
     const char *text;
     long long ms;
@@ -371,6 +420,9 @@ int main(void)
     tcase_add_test(t, far_future_is_4007);
     tcase_add_test(t, bad_name_before_the_first_cluster_waits_for_its_timecode);
     tcase_add_test(t, eleventh_tag_is_4009);
+    tcase_add_test(t, limits_can_be_raised);
+    tcase_add_test(t, a_short_fragment_is_4013_when_another_follows);
+    tcase_add_test(t, the_last_fragment_may_be_short);
     tcase_add_loop_test(t, start_timestamps, 0, N(starts));
     tcase_add_loop_test(t, fragment_numbers_compare_as_numbers, 0, N(fragment_numbers));
     tcase_add_test(t, fragment_numbers_round_trip);

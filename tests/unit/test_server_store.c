@@ -200,6 +200,60 @@ START_TEST(numbers_rise_for_streams_that_keep_nothing)
 }
 END_TEST
 
+START_TEST(numbers_that_were_told_but_never_stored_do_not_come_again)
+{
+    struct stream *st = make("a", 1);
+    int64_t told = stream_next_seq(st, 5000 * NS_PER_S);
+    for (int s = 1; s <= 100; s++)
+        told = stream_next_seq(st, (5000 + s) * NS_PER_S);
+    for (int restart = 0; restart < 3; restart++) {
+        store_close(&store);
+        open_store();
+        st = store_find(store, "a");
+        for (int i = 0; i < 10; i++) {
+            int64_t seq = stream_next_seq(st, 1000 * NS_PER_S); /* the clock went back */
+            ck_assert_int_gt(seq, told);
+            told = seq;
+        }
+    }
+    ck_assert_int_lt(told, 5200 * NS_PER_S);
+}
+END_TEST
+
+/* Adds a fragment whose number was given out earlier. */
+static void add_late(struct stream *st, int64_t seq)
+{
+    struct fragment *f = fragment_new(blob_copy("H", 1), blob_copy("x", 1));
+    f->row.seq = seq;
+    f->row.cluster_len = 1;
+    waiting++;
+    stream_add(st, f, stored, NULL);
+}
+
+START_TEST(readers_can_tell_that_a_lower_number_is_still_coming)
+{
+    struct stream *st = make("a", 1);
+    struct stream_producer first = {0}, second = {0};
+    TAILQ_INSERT_TAIL(&st->producers, &first, link);
+    TAILQ_INSERT_TAIL(&st->producers, &second, link);
+    first.open_seq = stream_next_seq(st, 1000);
+    second.open_seq = stream_next_seq(st, 2000);
+    int64_t low = first.open_seq, high = second.open_seq;
+    second.open_seq = 0;
+    add_late(st, high);
+    ck_assert_int_eq(stream_ring_after(st, 0)->row.seq, high);
+    ck_assert(stream_gap_open(st, 0, high));
+    ck_assert(!stream_gap_open(st, low, high));
+    first.open_seq = 0;
+    add_late(st, low);
+    ck_assert(!stream_gap_open(st, 0, high));
+    ck_assert_int_eq(stream_ring_after(st, 0)->row.seq, low);
+    ck_assert_int_eq(stream_ring_after(st, low)->row.seq, high);
+    TAILQ_INIT(&st->producers);
+    wait_done();
+}
+END_TEST
+
 START_TEST(buffer_of_retention_zero_is_bounded)
 {
     struct stream *st = make("a", 0);
@@ -393,6 +447,8 @@ int main(void)
     tcase_add_test(t, fragments_are_archived_in_one_file_until_the_header_changes);
     tcase_add_test(t, numbers_rise_across_restarts_and_clock_steps);
     tcase_add_test(t, numbers_rise_for_streams_that_keep_nothing);
+    tcase_add_test(t, numbers_that_were_told_but_never_stored_do_not_come_again);
+    tcase_add_test(t, readers_can_tell_that_a_lower_number_is_still_coming);
     tcase_add_test(t, buffer_of_retention_zero_is_bounded);
     tcase_add_test(t, torn_tail_is_cut_and_stray_files_go);
     tcase_add_test(t, file_that_lost_its_end_loses_those_rows);
