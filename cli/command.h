@@ -11,7 +11,7 @@ struct command {
     int (*run)(int argc, char **argv);
 };
 
-extern const struct command cmd_run, cmd_check, cmd_status, cmd_gaps, cmd_keyframe;
+extern const struct command cmd_run, cmd_check, cmd_status, cmd_gaps, cmd_keyframe, cmd_keys;
 
 /* Prints "usage: kvpipe NAME ARGUMENTS" to stderr and returns 2. */
 int command_usage(const struct command *c);

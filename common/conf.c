@@ -162,6 +162,8 @@ static const struct conf_option link_options[] = {
     U32(conf_link, silence_ms, 1000, 50, 300000),
     U32(conf_link, resolve_ms, 5000, 100, 3600000),
     U32(conf_link, credit, 128, 1, 100000),
+    STRING(conf_link, keys, NULL),
+    BOOL(conf_link, plaintext, false),
     END,
 };
 static const struct conf_option credentials_options[] = {
@@ -241,6 +243,7 @@ static const struct conf_option monitor_options[] = {
     U32(conf_monitor, hang_s, 5, 2, 3600),
     U32(conf_monitor, log_megabytes, 10, 1, 100000),
     U32(conf_monitor, log_files, 1, 1, 100),
+    STRING(conf_monitor, bind, NULL),
     END,
 };
 static const struct conf_option options[] = {

@@ -130,6 +130,9 @@ struct conf_link {
     uint32_t silence_ms;   /* default 1000: a peer that is silent so long is gone */
     uint32_t resolve_ms;   /* default 5000: how often names are looked up again */
     uint32_t credit; /* items per track on the way to the spool, default 128 (raw video: a third) */
+    char *keys; /* folder of CURVE keys for tcp:// (curve_keys.h), NULL: links are not encrypted */
+    bool plaintext;    /* tcp:// to other hosts without keys is wanted (default false) */
+    const char *stage; /* not a key: whose pair and neighbours count; set by conf_localize */
 };
 
 struct conf_credentials {
@@ -208,6 +211,7 @@ struct conf_monitor {
                         Default 5 */
     uint32_t log_megabytes; /* of each log file, default 10 */
     uint32_t log_files;     /* older ones that are kept, default 1 */
+    char *bind;             /* where the monitor hears them, default socket */
 };
 
 struct conf {
@@ -252,6 +256,8 @@ char *conf_stage_connect(const struct conf *conf, const char *stage, const char 
  * setup, so that a stage just uses conf->STAGE.listen and conf->STAGE.connect (which may hold
  * several addresses separated by spaces). */
 void conf_localize(struct conf *conf, const char *stage, const char *stream, const char *instance);
+/* The stage above (-1) or below (1) in the pipeline, NULL where there is none. */
+const char *conf_stage_beside(const char *stage, int step);
 /* The stage's section by name, NULL for an unknown one. */
 struct conf_stage *conf_stage(struct conf *conf, const char *stage);
 /* Splits "host:port" or "[v6]:port". Returns 0 or -EINVAL. */

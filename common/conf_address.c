@@ -21,6 +21,14 @@ struct conf_stage *conf_stage(struct conf *conf, const char *stage)
     return NULL;
 }
 
+const char *conf_stage_beside(const char *stage, int step)
+{
+    for (int i = 0; i < 4; i++)
+        if (strcmp(stage, order[i]) == 0)
+            return i + step >= 0 && i + step < 4 ? order[i + step] : NULL;
+    return NULL;
+}
+
 int conf_host_port(const char *listen, char *host, size_t host_size, uint16_t *port)
 {
     const char *colon = strrchr(listen, ':');
@@ -142,6 +150,7 @@ char *conf_stage_connect(const struct conf *conf, const char *stage, const char 
 void conf_localize(struct conf *conf, const char *stage, const char *stream, const char *instance)
 {
     struct conf_stage *s = conf_stage(conf, stage);
+    conf->link.stage = stage;
     if (!s)
         return;
     char *listen = conf_stage_listen(conf, stage, stream, instance);

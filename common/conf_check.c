@@ -165,6 +165,8 @@ static void defaults(struct conf_yaml *y, struct conf *c)
     set_default(&c->server.data, xasprintf("%s/archive", c->run));
     set_default(&c->server.keys, xasprintf("%s/keys", c->run));
     set_default(&c->monitor.socket, xasprintf("ipc://%s/monitor.sock", c->run));
+    set_default(&c->monitor.bind, xstrdup(c->monitor.socket));
+    from_file(c, &c->link.keys);
     from_file(c, &c->server.tls_cert);
     from_file(c, &c->server.tls_key);
     from_file(c, &c->endpoint.ca_file);
@@ -379,6 +381,36 @@ static void check_process(struct conf_yaml *y, const char *name, const struct co
     free(key);
 }
 
+/* Whether an address leads off this machine: tcp:// to or on anything but loopback. */
+static bool is_remote(const char *address, size_t len)
+{
+    static const char *const local[] = {"127.", "localhost:", "[::1]:"};
+    if (len < 6 || strncmp(address, "tcp://", 6) != 0)
+        return false;
+    for (size_t i = 0; i < sizeof local / sizeof *local; i++)
+        if (strncmp(address + 6, local[i], strlen(local[i])) == 0)
+            return false;
+    return true;
+}
+
+/* Video and commands do not leave the machine in clear because somebody forgot the keys. */
+static void check_secrecy(struct conf_yaml *y, const struct conf *c, const char *key,
+                          const char *list)
+{
+    if (c->link.keys || c->link.plaintext)
+        return;
+    for (const char *p = list; p && *p; p += strspn(p, " ")) {
+        size_t len = strcspn(p, " ");
+        if (is_remote(p, len))
+            FAULT(y, -1, key,
+                  "%s: '%.*s' is open to other hosts, and links have no keys; expected link.keys "
+                  "(`kvpipe keys init DIR` makes them), or link.plaintext: true where the network "
+                  "is trusted",
+                  key, (int)len, p);
+        p += len;
+    }
+}
+
 static void check_stage(struct conf_yaml *y, const struct conf *c, const char *name,
                         const struct conf_stage *s, const struct conf_stage *up)
 {
@@ -401,6 +433,8 @@ static void check_stage(struct conf_yaml *y, const struct conf *c, const char *n
     check_addresses(y, listen, s->listen);
     check_addresses(y, connect, s->connect);
     check_process(y, name, &s->process);
+    check_secrecy(y, c, listen, s->listen);
+    check_secrecy(y, c, connect, s->connect);
     for (unsigned i = 0; s->isolate && !y->faults && s != &c->uploader && i < c->streams_count;
          i++) {
         char *address =
@@ -480,6 +514,12 @@ void conf_check(struct conf_yaml *y, struct conf *c)
     check_stage(y, c, "uploader", &c->uploader, &c->muxer);
     check_process(y, "server", &c->server.process);
     check_addresses(y, "monitor.socket", c->monitor.socket);
+    check_addresses(y, "monitor.bind", c->monitor.bind);
+    check_secrecy(y, c, "monitor.socket", c->monitor.socket);
+    if (conf_yaml_has(y, "monitor.bind"))
+        check_secrecy(y, c, "monitor.bind", c->monitor.bind);
+    if (c->link.keys && c->link.plaintext)
+        FAULT(y, -1, "link.plaintext", "link has keys and plaintext; expected one of them");
     if (c->link.silence_ms < 2 * c->link.heartbeat_ms)
         FAULT(y, -1, "link.silence_ms",
               "link.silence_ms is %u; expected at least twice heartbeat_ms (%u)",
@@ -513,6 +553,7 @@ int conf_check_files(const struct conf *conf, void *out)
         faults += check_file(conf, s->source.line_number, s->name, "source.credentials_file",
                              s->source.credentials_file, out);
     }
+    faults += check_file(conf, 0, NULL, "link.keys", conf->link.keys, out);
     faults += check_file(conf, 0, NULL, "endpoint.ca_file", conf->endpoint.ca_file, out);
     if (!conf->endpoint.own)
         faults += check_file(conf, 0, NULL, "credentials.profile_file", k->profile_file, out);

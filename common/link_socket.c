@@ -4,6 +4,7 @@
  * common/resolve.c. */
 #include "common/link_socket.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <stdio.h>
@@ -16,15 +17,18 @@
 #include <zmq.h>
 
 #include "common/clock.h"
+#include "common/curve.h"
 #include "common/link_wire.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/resolve.h"
+#include "common/zmq_watch.h"
 
 #define BATCH 256 /* messages read in one turn, so that timers and other sockets get theirs */
 #define PEERS_MAX 1024
 #define DRAIN_MS 100 /* a clean exit waits so long for its last words to leave */
 #define ROUTING_ID_MAX 255
+#define TRY_AGAIN_S 2 /* after a refused handshake, which ends ZeroMQ's own tries */
 
 static void *ctx; /* one per process, as ZeroMQ wants it, while there are sockets */
 static unsigned ctx_users;
@@ -262,6 +266,7 @@ struct route {
 
 struct link_server {
     struct zsock sock;
+    struct curve_guard *guard; /* NULL: no keys */
     struct outlet *outlet;
     struct event *tick;
     char *address;
@@ -378,6 +383,31 @@ static int bind_socket(void *zmq, const char *address)
     return -err;
 }
 
+/* The keys of this end: the stage's own pair, and its neighbour's public one. */
+static struct curve_conf keys_of(const struct conf_link *conf, int step)
+{
+    struct curve_conf k = {.dir = conf->keys, .self = conf->stage};
+    if (k.dir && k.self)
+        k.peer = conf_stage_beside(k.self, step);
+    return k;
+}
+
+static int bind_with_keys(struct link_server *s, struct event_base *base, const char *address,
+                          const struct conf_link *conf)
+{
+    struct curve_conf keys = keys_of(conf, 1);
+    int r = 0;
+
+    if (curve_applies(&keys, address)) {
+        assert(keys.peer);
+        ctx_take();
+        r = curve_guard_create(base, ctx, s->sock.zmq, &keys, &s->guard);
+        if (r < 0)
+            ctx_give();
+    }
+    return r < 0 ? r : bind_socket(s->sock.zmq, address);
+}
+
 int link_server_create(struct event_base *base, const char *address, const struct conf_link *conf,
                        unsigned role, const struct outlet_ops *ops, void *arg,
                        struct link_server **out)
@@ -397,7 +427,7 @@ int link_server_create(struct event_base *base, const char *address, const struc
     s->address = xstrdup(address);
     s->routes = xcalloc(PEERS_MAX, sizeof *s->routes);
     zsock_open(&s->sock, base, ZMQ_ROUTER, server_readable, s);
-    int r = bind_socket(s->sock.zmq, address);
+    int r = bind_with_keys(s, base, address, conf);
     if (r < 0) {
         link_server_destroy(&s, false);
         return r;
@@ -430,6 +460,10 @@ void link_server_destroy(struct link_server **server, bool drain)
     if (s->tick)
         event_free(s->tick);
     outlet_destroy(&s->outlet);
+    if (s->guard) {
+        curve_guard_destroy(&s->guard);
+        ctx_give();
+    }
     zsock_close(&s->sock);
     free(s->routes);
     free(s->address);
@@ -443,7 +477,9 @@ struct dealer {
     unsigned link;
     char *address; /* NULL: slot not used */
     struct zsock sock;
-    struct zsock monitor; /* tells of reconnects */
+    struct zmq_watch *watch; /* tells of reconnects */
+    struct event *retry;
+    bool keys, up;
 };
 
 #define DEALERS_MAX 128
@@ -453,6 +489,7 @@ struct link_client {
     struct inlet *inlet;
     struct dealer *dealers[DEALERS_MAX];
     struct resolve *resolve;
+    struct conf_link conf;
     struct event *tick, *flush;
     uint64_t refused;
 };
@@ -488,48 +525,67 @@ static void client_readable(evutil_socket_t fd, short what, void *arg)
     event_active(c->flush, 0, 0); /* after the stage had its turn */
 }
 
-static void monitor_readable(evutil_socket_t fd, short what, void *arg)
+/* A refused handshake ends ZeroMQ's own tries to connect, but keys can be put right. */
+static void dealer_retry(evutil_socket_t fd, short what, void *arg)
 {
     struct dealer *d = arg;
-    struct parts p;
     (void)fd, (void)what;
+    zmq_disconnect(d->sock.zmq, d->address);
+    if (zmq_connect(d->sock.zmq, d->address) < 0)
+        log_error("link.connect", "address=%s cause=\"%s\"", d->address, zmq_strerror(errno));
+}
 
-    while (zsock_receive(&d->monitor, false, &p) == 0) {
-        uint16_t event = 0;
-        if (p.header && p.header->len >= sizeof event)
-            memcpy(&event, p.header->data, sizeof event);
-        parts_fini(&p);
-        if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
-            log_info("link.connected", "to=%s", d->address);
-            inlet_link_up(d->client->inlet, d->link, clock_mono_ns());
-        } else if (event == ZMQ_EVENT_DISCONNECTED) {
+static void on_connection(void *arg, unsigned event, int value)
+{
+    static const struct timeval soon = {.tv_sec = TRY_AGAIN_S};
+    struct dealer *d = arg;
+
+    if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
+        log_info("link.connected", "to=%s%s", d->address, d->keys ? " keys=yes" : "");
+        d->up = true;
+        inlet_link_up(d->client->inlet, d->link, clock_mono_ns());
+    } else if (event == ZMQ_EVENT_DISCONNECTED) {
+        if (d->up)
             log_info("link.disconnected", "from=%s", d->address);
-            inlet_link_down(d->client->inlet, d->link); /* else heartbeats would pile up in there */
-        }
+        d->up = false;
+        inlet_link_down(d->client->inlet, d->link); /* else heartbeats would pile up in there */
+    } else {
+        if (d->keys || event != ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL)
+            curve_log_failure(d->address, event, value, d->keys);
+        event_add(d->retry, &soon);
     }
+}
+
+static int connect_dealer(struct dealer *d)
+{
+    struct curve_conf keys = keys_of(&d->client->conf, -1);
+
+    d->keys = curve_applies(&keys, d->address);
+    assert(!d->keys || keys.peer);
+    int r = d->keys ? curve_connect(d->sock.zmq, &keys) : 0;
+    if (r < 0)
+        return r;
+    r = zmq_watch_create(d->client->base, ctx, d->sock.zmq,
+                         ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | ZMQ_WATCH_FAILED,
+                         on_connection, d, &d->watch);
+    if (r < 0)
+        log_error("link.monitor", "address=%s cause=\"%s\"", d->address, zmq_strerror(-r));
+    if (zmq_connect(d->sock.zmq, d->address) < 0)
+        log_error("link.connect", "address=%s cause=\"%s\"", d->address, zmq_strerror(errno));
+    return 0;
 }
 
 static void open_dealer(struct link_client *c, unsigned link, const char *address)
 {
     struct dealer *d = xcalloc(1, sizeof *d);
-    static unsigned
-        opened; /* never the same name twice: ZeroMQ gives one back some time after the close */
-    char where[64];
 
     d->client = c;
     d->link = link;
     d->address = xstrdup(address);
     c->dealers[link] = d;
     zsock_open(&d->sock, c->base, ZMQ_DEALER, client_readable, d);
-    snprintf(where, sizeof where, "inproc://monitor-%u", ++opened);
-    zsock_open(&d->monitor, c->base, ZMQ_PAIR, monitor_readable, d);
-    if (zmq_socket_monitor(d->sock.zmq, where,
-                           ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED) < 0 ||
-        zmq_connect(d->monitor.zmq, where) < 0)
-        log_error("link.monitor", "address=%s cause=\"%s\"", address, zmq_strerror(errno));
-    if (zmq_connect(d->sock.zmq, address) < 0)
-        log_error("link.connect", "address=%s cause=\"%s\"", address, zmq_strerror(errno));
-    zsock_again(&d->monitor);
+    d->retry = event_new(c->base, -1, 0, dealer_retry, d);
+    connect_dealer(d);
 }
 
 static void close_dealer(struct link_client *c, unsigned link, bool drain)
@@ -540,8 +596,8 @@ static void close_dealer(struct link_client *c, unsigned link, bool drain)
     inlet_link_down(c->inlet, link);
     if (drain)
         set_int(d->sock.zmq, ZMQ_LINGER, DRAIN_MS);
-    zmq_socket_monitor(d->sock.zmq, NULL, 0);
-    zsock_close(&d->monitor);
+    event_free(d->retry);
+    zmq_watch_destroy(&d->watch);
     zsock_close(&d->sock);
     free(d->address);
     free(d);
@@ -605,6 +661,7 @@ int link_client_create(struct event_base *base, const char *address, const struc
     own.send_arg = c;
     snprintf(ic.instance, sizeof ic.instance, "%s", instance);
     c->base = base;
+    c->conf = *conf;
     c->inlet = inlet_create(&ic, &own, arg);
     c->flush = event_new(base, -1, 0, client_flush, c);
     c->tick = start_tick(base, conf, client_tick, c);

@@ -12,9 +12,11 @@
 #include <zmq.h>
 
 #include "common/clock.h"
+#include "common/curve.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/metrics.h"
+#include "common/zmq_watch.h"
 #include "proto/report.pb-c.h"
 
 #define REPORT_VERSION 1
@@ -23,6 +25,7 @@
 #define COMMAND_MAX_BYTES 4096
 #define COMMANDS_A_TURN 16
 #define LINGER_MS 50
+#define TRY_AGAIN_S 2 /* after a refused handshake, which ends ZeroMQ's own tries */
 
 struct subject {
     char *stream; /* "" for the process */
@@ -31,10 +34,12 @@ struct subject {
 };
 
 struct report {
-    char *stage, *instance;
+    char *stage, *instance, *address;
     struct report_conf conf;
     void *zmq, *socket;
-    struct event *timer, *soon, *readable;
+    struct zmq_watch *watch;
+    struct event *timer, *soon, *readable, *retry;
+    bool keys;
     struct subject **subjects;
     size_t count;
     int64_t start_ns;
@@ -272,7 +277,34 @@ static void on_time(evutil_socket_t fd, short what, void *arg)
     send_report(arg);
 }
 
-static int open_socket(struct report *r, const char *address)
+static void on_retry(evutil_socket_t fd, short what, void *arg)
+{
+    struct report *r = arg;
+    zmq_disconnect(r->socket, r->address);
+    zmq_connect(r->socket, r->address);
+}
+
+static void on_refused(void *arg, unsigned event, int value)
+{
+    static const struct timeval later = {.tv_sec = TRY_AGAIN_S};
+    struct report *r = arg;
+    if (r->keys || event != ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL)
+        curve_log_failure(r->address, event, value, r->keys);
+    event_add(r->retry, &later);
+}
+
+static int use_keys(struct report *r, struct event_base *base)
+{
+    const struct curve_conf keys = {.dir = r->conf.keys, .self = r->stage, .peer = "monitor"};
+    r->keys = curve_applies(&keys, r->address);
+    int e = r->keys ? curve_connect(r->socket, &keys) : 0;
+    r->retry = event_new(base, -1, 0, on_retry, r);
+    return e < 0 ? e
+                 : zmq_watch_create(base, r->zmq, r->socket, ZMQ_WATCH_FAILED, on_refused, r,
+                                    &r->watch);
+}
+
+static int open_socket(struct report *r, struct event_base *base)
 {
     int linger = LINGER_MS, hwm = 4, one = 1, back = 100, back_max = 1000;
     r->zmq = zmq_ctx_new();
@@ -287,7 +319,8 @@ static int open_socket(struct report *r, const char *address)
     zmq_setsockopt(r->socket, ZMQ_ROUTING_ID, r->instance, strlen(r->instance));
     int64_t most = COMMAND_MAX_BYTES;
     zmq_setsockopt(r->socket, ZMQ_MAXMSGSIZE, &most, sizeof most);
-    return zmq_connect(r->socket, address) < 0 ? -errno : 0;
+    int e = use_keys(r, base);
+    return e < 0 ? e : zmq_connect(r->socket, r->address) < 0 ? -errno : 0;
 }
 
 int report_create(struct event_base *base, const struct report_conf *conf, struct report **out)
@@ -300,9 +333,10 @@ int report_create(struct event_base *base, const struct report_conf *conf, struc
     r->conf = *conf;
     r->stage = xstrdup(conf->stage);
     r->instance = xstrdup(conf->instance);
+    r->address = xstrdup(conf->address);
     r->start_ns = clock_mono_ns();
     *out = r;
-    int e = open_socket(r, conf->address);
+    int e = open_socket(r, base);
     if (e == 0 && zmq_getsockopt(r->socket, ZMQ_FD, &fd, &len) < 0)
         e = -errno;
     if (e < 0) {
@@ -333,6 +367,8 @@ void report_destroy(struct report **report)
     event_drop(r->timer);
     event_drop(r->soon);
     event_drop(r->readable);
+    event_drop(r->retry);
+    zmq_watch_destroy(&r->watch);
     if (r->socket)
         zmq_close(r->socket);
     if (r->zmq)
@@ -342,6 +378,7 @@ void report_destroy(struct report **report)
     free(r->subjects);
     free(r->stage);
     free(r->instance);
+    free(r->address);
     free(r);
 }
 

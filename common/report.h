@@ -35,6 +35,7 @@ struct report_command {
 struct report_conf {
     const char *address; /* conf->monitor.socket */
     const char *stage, *instance;
+    const char *keys;          /* conf->link.keys; NULL: none */
     void (*sample)(void *arg); /* called before each report; may be NULL */
     void (*command)(void *arg, const struct report_command *command); /* may be NULL */
     void *arg;

@@ -241,6 +241,7 @@ static int start(struct runtime *rt)
     struct report_conf rc = {.address = st->conf->monitor.socket,
                              .stage = st->ops->name,
                              .instance = st->instance,
+                             .keys = st->conf->link.keys,
                              .sample = on_sample,
                              .command = on_command,
                              .arg = st};

@@ -12,6 +12,7 @@
 #include <zmq.h>
 
 #include "common/clock.h"
+#include "common/curve.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/report.h"
@@ -31,6 +32,7 @@
 
 struct report_table {
     void *zmq, *socket;
+    struct curve_guard *guard; /* NULL: no keys */
     struct event *readable, *again;
     report_table_fn heard;
     void *arg;
@@ -383,8 +385,10 @@ int report_table_command(struct report_table *t, const char *instance,
     return 0;
 }
 
-static int open_socket(struct report_table *t, const char *address)
+static int open_socket(struct report_table *t, struct event_base *base, const char *address,
+                       const char *keys)
 {
+    const struct curve_conf cc = {.dir = keys, .self = "monitor"};
     int one = 1, none = 0;
     int64_t most = MESSAGE_MAX_BYTES;
     t->zmq = zmq_ctx_new();
@@ -395,11 +399,14 @@ static int open_socket(struct report_table *t, const char *address)
     zmq_setsockopt(t->socket, ZMQ_ROUTER_HANDOVER, &one, sizeof one);
     zmq_setsockopt(t->socket, ZMQ_ROUTER_MANDATORY, &one, sizeof one);
     zmq_setsockopt(t->socket, ZMQ_MAXMSGSIZE, &most, sizeof most);
-    return zmq_bind(t->socket, address) < 0 ? -errno : 0;
+    int r = curve_applies(&cc, address)
+                ? curve_guard_create(base, t->zmq, t->socket, &cc, &t->guard)
+                : 0;
+    return r < 0 ? r : zmq_bind(t->socket, address) < 0 ? -errno : 0;
 }
 
-int report_table_create(struct event_base *base, const char *address, report_table_fn heard,
-                        void *arg, struct report_table **out)
+int report_table_create(struct event_base *base, const char *address, const char *keys,
+                        report_table_fn heard, void *arg, struct report_table **out)
 {
     struct report_table *t = xcalloc(1, sizeof *t);
     int fd;
@@ -410,7 +417,7 @@ int report_table_create(struct event_base *base, const char *address, report_tab
     *out = t;
     if (!address)
         return 0;
-    int r = open_socket(t, address);
+    int r = open_socket(t, base, address, keys);
     if (r == 0 && zmq_getsockopt(t->socket, ZMQ_FD, &fd, &len) < 0)
         r = -errno;
     if (r < 0) {
@@ -435,6 +442,7 @@ void report_table_destroy(struct report_table **table)
         event_free(t->readable);
     if (t->again)
         event_free(t->again);
+    curve_guard_destroy(&t->guard);
     if (t->socket)
         zmq_close(t->socket);
     if (t->zmq)

@@ -51,10 +51,11 @@ struct report_row {
 
 typedef void (*report_table_fn)(void *arg, const struct report_row *row);
 
-/* Binds `address` (NULL: no socket, for tests); heard (may be NULL) is called for each good report.
- * Returns 0, or a negative errno after logging. */
-int report_table_create(struct event_base *base, const char *address, report_table_fn heard,
-                        void *arg, struct report_table **out);
+/* Binds `address` (NULL: no socket, for tests), tcp:// with the keys of the folder `keys` when it
+ * is not NULL; heard (may be NULL) is called for each good report. Returns 0, or a negative errno
+ * after logging. */
+int report_table_create(struct event_base *base, const char *address, const char *keys,
+                        report_table_fn heard, void *arg, struct report_table **out);
 void report_table_destroy(struct report_table **t);
 /* Takes one report as it came from the wire at `now_ns`: the row, or NULL when it is refused (bad
  * bytes, too big, too many rows). For tests and fuzzing too. */

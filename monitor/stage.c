@@ -276,7 +276,8 @@ static int open_parts(struct monitor *m)
     if (r == 0)
         r = make_keys(conf);
     if (r == 0)
-        r = report_table_create(m->stage->base, conf->monitor.socket, on_report, m, &m->table);
+        r = report_table_create(m->stage->base, conf->monitor.bind, conf->link.keys, on_report, m,
+                                &m->table);
     if (r == 0)
         r = status_http_create(m->stage->base, conf->monitor.listen, &http_callbacks, m, &m->http);
     return r;

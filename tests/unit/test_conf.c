@@ -270,6 +270,11 @@ static const struct {
     {CAM("capture: {listen: foo}\n"), "capture.listen: 'foo' is not an address"},
     {CAM("capture: {listen: 'tcp://x'}\n"), "is not whole"},
     {CAM("capture: {connect: 'tcp://x:1'}\n"), "capture.connect means nothing"},
+    {CAM("capture: {listen: 'tcp://0.0.0.0:7000'}\n"), "open to other hosts"},
+    {CAM("encoder: {connect: 'ipc://a tcp://gateway:7000'}\n"), "open to other hosts"},
+    {CAM("monitor: {socket: 'tcp://10.0.0.1:7000'}\n"), "open to other hosts"},
+    {CAM("monitor: {bind: 'tcp://*:7000'}\n"), "open to other hosts"},
+    {CAM("link: {keys: k, plaintext: true}\n"), "expected one of them"},
     {CAM("server: {listen: x}\n"), "server.listen: 'x' is not allowed; expected HOST:PORT"},
     {CAM("server: {tls_cert: x}\n"), "only one of tls_cert and tls_key"},
     {CAM("endpoint: {url: 'ftp://x'}\n"), "expected http://HOST:PORT"},
@@ -333,8 +338,9 @@ static const struct {
      "ipc://run/capture.sock"},
     {TWO "encoder: {replicas: 2}\n", "muxer", NULL, "muxer-1", "ipc://run/muxer.sock",
      "ipc://run/encoder.1.sock ipc://run/encoder.2.sock"},
-    {TWO "muxer: {connect: 'tcp://enc:7001', listen: 'tcp://0.0.0.0:7002'}\n", "muxer", NULL, "m",
-     "tcp://0.0.0.0:7002", "tcp://enc:7001"},
+    {TWO "muxer: {connect: 'tcp://enc:7001', listen: 'tcp://0.0.0.0:7002'}\n"
+         "link: {plaintext: true}\n",
+     "muxer", NULL, "m", "tcp://0.0.0.0:7002", "tcp://enc:7001"},
 };
 
 static void same(const char *got, const char *expected)

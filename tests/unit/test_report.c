@@ -108,7 +108,7 @@ static void run_until(bool (*fn)(void))
 
 START_TEST(numbers_states_and_notes_arrive)
 {
-    ck_assert_int_eq(report_table_create(base, address, on_heard, NULL, &table), 0);
+    ck_assert_int_eq(report_table_create(base, address, NULL, on_heard, NULL, &table), 0);
     open_report();
     struct metrics *numbers = report_metrics(report, "cam");
     double *out = metrics_value(numbers, METRIC_FRAMES_OUT, NULL);
@@ -149,7 +149,7 @@ END_TEST
 
 START_TEST(a_change_of_state_goes_at_once)
 {
-    ck_assert_int_eq(report_table_create(base, address, on_heard, NULL, &table), 0);
+    ck_assert_int_eq(report_table_create(base, address, NULL, on_heard, NULL, &table), 0);
     open_report();
     run_until(heard_once); /* connected */
     int64_t before = clock_mono_ns();
@@ -174,7 +174,7 @@ END_TEST
 
 START_TEST(a_command_reaches_the_stage)
 {
-    ck_assert_int_eq(report_table_create(base, address, on_heard, NULL, &table), 0);
+    ck_assert_int_eq(report_table_create(base, address, NULL, on_heard, NULL, &table), 0);
     open_report();
     run_until(command_heard);
     ck_assert_str_eq(verb_seen, "metadata");
@@ -231,7 +231,7 @@ START_TEST(bad_reports_are_counted_and_refused)
 {
     Kvpipe__Value v = KVPIPE__VALUE__INIT, *vp = &v;
     Kvpipe__Subject s = KVPIPE__SUBJECT__INIT, *sp = &s;
-    ck_assert_int_eq(report_table_create(NULL, NULL, NULL, NULL, &table), 0);
+    ck_assert_int_eq(report_table_create(NULL, NULL, NULL, NULL, NULL, &table), 0);
     Kvpipe__Report m = message();
     ck_assert_ptr_nonnull(take(&m, 1));
     m.version = 2;
@@ -280,7 +280,7 @@ START_TEST(bad_histograms_are_refused)
     Kvpipe__Value v = KVPIPE__VALUE__INIT, *vp = &v;
     Kvpipe__Subject s = KVPIPE__SUBJECT__INIT, *sp = &s;
     Kvpipe__Report m = message();
-    ck_assert_int_eq(report_table_create(NULL, NULL, NULL, NULL, &table), 0);
+    ck_assert_int_eq(report_table_create(NULL, NULL, NULL, NULL, NULL, &table), 0);
     m.n_subjects = s.n_values = 1;
     m.subjects = &sp;
     s.values = &vp;
@@ -303,7 +303,7 @@ START_TEST(rates_are_growth_per_second_and_start_anew_with_the_process)
     Kvpipe__Subject s = KVPIPE__SUBJECT__INIT, *sp = &s;
     Kvpipe__Report m = message();
     const struct report_row *row = NULL;
-    ck_assert_int_eq(report_table_create(NULL, NULL, NULL, NULL, &table), 0);
+    ck_assert_int_eq(report_table_create(NULL, NULL, NULL, NULL, NULL, &table), 0);
     m.n_subjects = s.n_values = 1;
     m.subjects = &sp;
     s.stream = "cam";
