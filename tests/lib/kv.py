@@ -249,6 +249,20 @@ def packets(path):
     return found
 
 
+def slices(path):
+    """For each video packet of an H.264 file: per slice whether it is the first of its picture."""
+    stream = subprocess.run(["ffmpeg", "-v", "error", "-nostdin", "-i", path, "-map", "0:v", "-c", "copy", "-bsf:v",
+                             "h264_mp4toannexb,h264_metadata=aud=insert", "-f", "h264", "-"],
+                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+    found = []
+    for nal in re.split(b"\0\0\1", stream)[1:]:
+        if nal[0] & 31 == 9:  # put in front of each packet
+            found.append([])
+        elif nal[0] & 31 in (1, 5):
+            found[-1].append(nal[1] & 0x80 != 0)  # first_mb_in_slice is 0
+    return [packet for packet in found if packet]  # some have a delimiter of their own
+
+
 def by_track(found):
     tracks = collections.defaultdict(list)
     for p in found:
