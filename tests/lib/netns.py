@@ -1,15 +1,18 @@
-"""A host of its own: a network namespace behind a wire that loses, delays, narrows or stands still.
+"""Hosts of their own: network namespaces.
 
-The wire is a pair of TUN devices, one in the namespace, and a thread that carries packets between them: tc netem is not in
-every kernel. Needs root and /dev/net/tun; Host() raises Unable where it cannot be made.
+A Host is behind a wire that loses, delays, narrows or stands still: a pair of TUN devices, one in the namespace, and a thread that
+carries packets between them (tc netem is not in every kernel). A Lan is several hosts on one switch, with names, and somebody
+who listens on every cable. Both need root and raise Unable where they cannot be made.
 """
 import collections
 import fcntl
 import os
 import random
 import select
+import shutil
 import struct
 import subprocess
+import sys
 import threading
 import time
 
@@ -19,6 +22,10 @@ QUEUE_BYTES = 200000  # what a router would hold
 
 class Unable(Exception):
     pass
+
+
+def ip(*command):
+    subprocess.run(["ip", *command], check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 class Host:
@@ -32,23 +39,20 @@ class Host:
         self.address, self.here = net + "2", net + "1"
         self.fds, self.running = [], True
         try:
-            self.ip("netns", "add", self.name)
+            ip("netns", "add", self.name)
             near, far = "kva" + tag, "kvb" + tag
             self.fds = [self.tun(near), self.tun(far)]
-            self.ip("link", "set", far, "netns", self.name)
-            self.ip("addr", "add", self.here, "peer", self.address, "dev", near)
-            self.ip("link", "set", near, "up")
-            self.ip("-n", self.name, "addr", "add", self.address, "peer", self.here, "dev", far)
-            self.ip("-n", self.name, "link", "set", far, "up")
-            self.ip("-n", self.name, "link", "set", "lo", "up")
+            ip("link", "set", far, "netns", self.name)
+            ip("addr", "add", self.here, "peer", self.address, "dev", near)
+            ip("link", "set", near, "up")
+            ip("-n", self.name, "addr", "add", self.address, "peer", self.here, "dev", far)
+            ip("-n", self.name, "link", "set", far, "up")
+            ip("-n", self.name, "link", "set", "lo", "up")
         except (OSError, subprocess.CalledProcessError) as e:
             self.close()
             raise Unable(getattr(e, "stderr", "") or str(e))
         self.thread = threading.Thread(target=self.carry, daemon=True)
         self.thread.start()
-
-    def ip(self, *command):
-        subprocess.run(["ip", *command], check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def tun(self, name):
         fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
@@ -91,3 +95,71 @@ class Host:
             os.close(fd)  # the devices go with them
         self.fds = []
         subprocess.run(["ip", "netns", "del", self.name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+# Run inside the switch: every packet that goes over a cable, as it is, into the file.
+SNIFFER = """
+import socket, sys
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.ntohs(3))
+s.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)  # SO_RCVBUFFORCE
+print("listening", flush=True)
+with open(sys.argv[1], "wb", 1 << 20) as out:
+    while True:
+        packet, (device, *_) = s.recvfrom(65536)
+        if device.startswith("port"):
+            out.write(packet)
+            out.flush()
+"""
+
+
+class Lan:
+    """.address: {host: its IPv4 address}. The hosts know each other by the names that name() gave."""
+
+    def __init__(self, hosts):
+        self.tag = "kvl%x-" % (os.getpid() & 0xfffff)
+        self.switch = self.tag + "switch"
+        self.address = {h: "10.77.0.%d" % (i + 1) for i, h in enumerate(hosts)}
+        self.sniffer = None
+        try:
+            ip("netns", "add", self.switch)
+            ip("-n", self.switch, "link", "add", "br0", "type", "bridge")
+            ip("-n", self.switch, "link", "set", "br0", "up")
+            for i, host in enumerate(hosts):
+                self.plug(i, host)
+        except (OSError, subprocess.CalledProcessError) as e:
+            self.close()
+            raise Unable(getattr(e, "stderr", "") or str(e))
+        self.name({h: [h] for h in hosts})
+
+    def plug(self, i, host):
+        ns = self.tag + host
+        ip("netns", "add", ns)
+        ip("-n", self.switch, "link", "add", "port%d" % i, "type", "veth", "peer", "name", "eth0", "netns", ns)
+        ip("-n", self.switch, "link", "set", "port%d" % i, "master", "br0", "up")
+        ip("-n", ns, "addr", "add", self.address[host] + "/24", "dev", "eth0")
+        ip("-n", ns, "link", "set", "eth0", "up")
+        ip("-n", ns, "link", "set", "lo", "up")
+        os.makedirs("/etc/netns/" + ns)
+
+    def name(self, names):
+        """{name: [hosts]}: what each name leads to from now on."""
+        lines = ["127.0.0.1 localhost"] + ["%s %s" % (self.address[h], n) for n, hosts in names.items() for h in hosts]
+        for host in self.address:  # in place: a process that runs has this very file as its /etc/hosts
+            with open("/etc/netns/%s%s/hosts" % (self.tag, host), "w") as f:
+                f.write("\n".join(lines) + "\n")
+
+    def inside(self, host, *command):
+        return ["ip", "netns", "exec", self.tag + host, *command]
+
+    def listen(self, path):
+        """Begins to keep every packet in a file."""
+        self.sniffer = subprocess.Popen(self.inside("switch", sys.executable, "-c", SNIFFER, path), stdout=subprocess.PIPE)
+        self.sniffer.stdout.readline()
+
+    def close(self):
+        if self.sniffer:
+            self.sniffer.kill()
+            self.sniffer.wait()
+        for ns in [self.tag + h for h in self.address] + [self.switch]:
+            subprocess.run(["ip", "netns", "del", ns], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            shutil.rmtree("/etc/netns/" + ns, ignore_errors=True)
