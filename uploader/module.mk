@@ -1,1 +1,4 @@
 # uploader: sources are picked up by wildcard; extra flags of this folder go here (CFLAGS_uploader).
+# Loaded in front of the C library by tests/faults/disk.
+TOOL_CFLAGS_disk_faults = -fPIC
+TOOL_LIBS_disk_faults = -shared -ldl

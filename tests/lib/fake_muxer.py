@@ -153,6 +153,10 @@ class Muxer:
                 session.positions.add(track=1, next=self.next)
             self.send(heartbeat=self.pb.Heartbeat(incarnation=self.incarnation, sessions=[session]))
 
+    def forget(self):
+        """What was acked is not kept any more, as by a capture: wanted again, it is a gap."""
+        self.items[:self.acked] = ["gap"] * self.acked
+
     def run(self, seconds):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
