@@ -87,7 +87,7 @@ void codec_gst_settle(unsigned timeout_ms)
 {
     struct timespec until;
 
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += timeout_ms / 1000;
     until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
     if (until.tv_nsec >= 1000000000) {
@@ -95,7 +95,7 @@ void codec_gst_settle(unsigned timeout_ms)
         until.tv_nsec -= 1000000000;
     }
     pthread_mutex_lock(&live_lock);
-    while (live > 0 && pthread_cond_timedwait(&live_cond, &live_lock, &until) == 0)
+    while (live > 0 && pthread_cond_clockwait(&live_cond, &live_lock, CLOCK_MONOTONIC, &until) == 0)
         ;
     pthread_mutex_unlock(&live_lock);
 }

@@ -354,12 +354,12 @@ void probe_destroy(struct probe **pp)
     if (!p)
         return;
     event_free(p->event);
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec++;
     pthread_mutex_lock(&p->lock);
     p->stop = true;
     pthread_cond_broadcast(&p->cond);
-    while (!p->stopped && pthread_cond_timedwait(&p->cond, &p->lock, &until) == 0)
+    while (!p->stopped && pthread_cond_clockwait(&p->cond, &p->lock, CLOCK_MONOTONIC, &until) == 0)
         ;
     pthread_mutex_unlock(&p->lock);
     probe_unref(p);

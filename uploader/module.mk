@@ -1,4 +1,6 @@
 # uploader: sources are picked up by wildcard; extra flags of this folder go here (CFLAGS_uploader).
-# Loaded in front of the C library by tests/faults/disk.
+# Loaded in front of the C library by tests/faults.
 TOOL_CFLAGS_disk_faults = -fPIC
 TOOL_LIBS_disk_faults = -shared -ldl
+TOOL_CFLAGS_clock_step = -fPIC
+TOOL_LIBS_clock_step = -shared
