@@ -1,18 +1,25 @@
 #!/bin/sh
-# Installs the Debian 12 packages that kvpipe needs to build, run and test. Idempotent; asks for nothing.
+# Installs the Debian 12 packages that kvpipe needs to build, run and test; with the word "build" only those to build it, and
+# what images are made of. Idempotent; asks for nothing.
 # What is already there costs one dpkg-query; apt runs only for what is missing.
 set -eu
 
-packages="
-build-essential gcc clang make pkg-config git ca-certificates clang-format libclang-rt-14-dev libfuzzer-14-dev
+build="
+gcc libc6-dev make pkg-config ca-certificates
 libevent-dev libzmq3-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler
 libcurl4-openssl-dev libssl-dev libjansson-dev zlib1g-dev libyaml-dev libsqlite3-dev node-llhttp
 libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev gstreamer1.0-plugins-base gstreamer1.0-plugins-good
-gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-tools
+gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
+"
+packages="
+$build
+build-essential git clang clang-format libclang-rt-14-dev libfuzzer-14-dev
+gstreamer1.0-libav gstreamer1.0-tools
 check libsubunit-dev libgstrtspserver-1.0-dev ffmpeg mkvtoolnix
 python3 python3-yaml python3-boto3 python3-botocore python3-zmq python3-protobuf
 python3-imageio openssl curl iproute2
 "
+[ "${1:-}" != build ] || packages=$build
 
 # shellcheck disable=SC2086
 present=" $(dpkg-query -W -f '${Package}:${Status}\n' $packages 2>/dev/null |

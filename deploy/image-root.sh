@@ -1,0 +1,43 @@
+#!/bin/sh
+# image-root.sh PROCESS DIR: lays the program, its GStreamer plugins and every library these need into DIR, as they lie in /.
+# What debian:bookworm-slim has (its C library) is left out.
+set -eu
+process=$1 dir=$2
+case $process in cli) program=build/bin/kvpipe ;; *) program=build/bin/kvpipe-$process ;; esac
+plugins=/usr/lib/$(gcc -print-multiarch)/gstreamer-1.0
+
+# Elements that the process may ask for; an image with more: add the plugin's name and the package in install-deps.sh.
+raw="coreelements app typefindfunctions videoconvertscale videorate audioconvert audioresample audiorate"
+case $process in
+capture) wanted="$raw playback videotestsrc audiotestsrc rtsp rtp rtpmanager udp tcp isomp4 matroska mpegtsdemux audioparsers
+    videoparsersbad video4linux2 libcamera alsa jpeg" ;;
+encoder) wanted="$raw videoparsersbad audioparsers x264 openh264 voaacenc video4linux2 va nvcodec qsv" ;;
+*) wanted="" ;;
+esac
+
+put() { # a file, with the links that lead to it
+    mkdir -p "$dir$(dirname "$1")"
+    cp -n "$(readlink -f "$1")" "$dir$1"
+}
+libraries() { # the closure of these files
+    ldd "$@" 2>/dev/null | awk '$2 == "=>" && $3 ~ /^\// {print $3}' | sort -u
+}
+
+mkdir -p "$dir/usr/bin"
+cp "$program" "$dir/usr/bin/"
+files=$program
+for name in $wanted; do
+    [ -e "$plugins/libgst$name.so" ] || continue
+    put "$plugins/libgst$name.so"
+    files="$files $plugins/libgst$name.so"
+done
+[ -z "$wanted" ] || {
+    scanner=$(dirname "$plugins")/gstreamer1.0/gstreamer-1.0/gst-plugin-scanner
+    put "$scanner"
+    files="$files $scanner"
+}
+# shellcheck disable=SC2086
+for library in $(libraries $files); do
+    case $library in */libc.so.6 | */libm.so.6 | */libresolv.so.2 | */librt.so.1 | */libdl.so.2 | */libpthread.so.0) continue ;; esac
+    put "$library"
+done
