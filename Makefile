@@ -54,7 +54,7 @@ TOOLS := $(patsubst tests/lib/%.c,$(B)/tests/%,$(wildcard tests/lib/*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 REPLAYS := $(patsubst tests/fuzz/%.c,$(B)/replay/%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: all run test units replays bench chaos sim fuzz asan format lint install install-deps clean help demo programs tools fuzzers
+.PHONY: all run test units replays bench chaos sim fuzz asan format lint install install-deps deb images clean help demo programs tools fuzzers
 .DELETE_ON_ERROR:
 
 all: programs
@@ -131,6 +131,7 @@ build/media/street.mp4:
 
 DOCS := $(DESTDIR)$(PREFIX)/share/doc/kvpipe
 MAN := $(DESTDIR)$(PREFIX)/share/man
+SYSTEMD ?= $(PREFIX)/lib/systemd/system
 install: all
 	$(Q)install -d $(DESTDIR)$(PREFIX)/bin $(MAN)/man1 $(MAN)/man5 $(DOCS)/proto
 	$(Q)install -m 755 $(BINS) $(DESTDIR)$(PREFIX)/bin
@@ -138,6 +139,14 @@ install: all
 	$(Q)install -m 644 $(wildcard common/*.5) $(MAN)/man5
 	$(Q)install -m 644 $(wildcard README.md CHANGELOG.md LICENSE) deploy/pipeline.yaml $(DOCS)
 	$(Q)install -m 644 $(wildcard proto/README.md) $(PROTO_SRC) $(DOCS)/proto
+	$(Q)install -d $(DESTDIR)$(SYSTEMD)/kvpipe-.service.d
+	$(Q)install -m 644 deploy/systemd/*.service deploy/systemd/*.target $(DESTDIR)$(SYSTEMD)
+	$(Q)install -m 644 deploy/systemd/kvpipe-.service.d/*.conf $(DESTDIR)$(SYSTEMD)/kvpipe-.service.d
+deb: all
+	$(Q)deploy/deb.sh $(VERSION)
+# One small image per process; says how big each is.
+images:
+	$(Q)deploy/images.sh $(VERSION)
 clean:
 	$(Q)rm -rf build
 help:
@@ -151,6 +160,8 @@ help:
 	@echo 'make lint     warnings as errors with gcc and clang, format check'
 	@echo 'make format   clang-format all sources'
 	@echo 'make install  DESTDIR= PREFIX=/usr/local'
+	@echo 'make deb      a Debian package in build/, with systemd units'
+	@echo 'make images   a container image per process, and their sizes'
 	@echo 'make clean    remove build/'
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
