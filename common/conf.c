@@ -231,6 +231,7 @@ static const struct conf_option server_options[] = {
     STRING(conf_server, keys, NULL),
     STRING(conf_server, tls_cert, NULL),
     STRING(conf_server, tls_key, NULL),
+    STRING(conf_server, master_keys, NULL),
     BOOL(conf_server, enabled, false), /* true when endpoint.url points at it: conf_check */
     MAP(conf_server, process, process_options),
     MAP(conf_server, limits, limits_options),

@@ -198,7 +198,8 @@ struct conf_server {
     char *keys;   /* profile-form file of access keys, default RUN/keys; made with a random key on
                      first start */
     char *tls_cert, *tls_key;
-    bool enabled; /* default true when endpoint.url points at it; the monitor starts it then */
+    char *master_keys; /* file of the keys that encrypt archives; NULL: there are none */
+    bool enabled;      /* default true when endpoint.url points at it; the monitor starts it then */
     struct conf_limits limits;
     struct conf_process process;
 };

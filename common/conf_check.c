@@ -169,6 +169,7 @@ static void defaults(struct conf_yaml *y, struct conf *c)
     from_file(c, &c->link.keys);
     from_file(c, &c->server.tls_cert);
     from_file(c, &c->server.tls_key);
+    from_file(c, &c->server.master_keys);
     from_file(c, &c->endpoint.ca_file);
     from_file(c, &c->endpoint.credentials.profile_file);
     from_file(c, &c->endpoint.credentials.file);
@@ -563,5 +564,6 @@ int conf_check_files(const struct conf *conf, void *out)
     faults += check_file(conf, 0, NULL, "credentials.iot_ca", k->iot_ca, out);
     faults += check_file(conf, 0, NULL, "server.tls_cert", conf->server.tls_cert, out);
     faults += check_file(conf, 0, NULL, "server.tls_key", conf->server.tls_key, out);
+    faults += check_file(conf, 0, NULL, "server.master_keys", conf->server.master_keys, out);
     return faults ? -ENOENT : 0;
 }

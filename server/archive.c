@@ -13,14 +13,20 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <openssl/crypto.h>
+
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "server/archive_internal.h"
+#include "server/archive_seal.h"
+#include "server/kms.h"
 #include "server/sql.h"
 
 #define FILE_AGE_NS (5 * 60 * NS_PER_S)
 #define FILE_BYTES (UINT64_C(1) << 30)
+/* From so many files on one syncfs() is cheaper than a sync of each. */
+#define SYNCFS_FILES 4
 
 static int begin(struct archive *a)
 {
@@ -80,6 +86,7 @@ static void close_file(struct archive *a, struct archive_file *f)
         close(f->fd);
     f->fd = -1;
     blob_unref(&f->header);
+    archive_seal_free(&f->seal);
     if (f->dirty)
         TAILQ_REMOVE(&a->dirty, f, link);
     f->dirty = false;
@@ -120,6 +127,7 @@ static void mark_dirty(struct archive *a, struct archive_file *f)
     if (f->dirty)
         return;
     f->dirty = true;
+    f->synced = false;
     TAILQ_INSERT_TAIL(&a->dirty, f, link);
 }
 
@@ -154,43 +162,104 @@ static int next_number(struct archive *a, struct archive_file *f, int64_t stream
     return 0;
 }
 
-static int new_file(struct archive *a, struct archive_file *f, int64_t stream, const char *folder,
+/* Leaves the open file to the commit, which syncs or undoes it; the next append begins another. */
+static void retire(struct archive *a, struct archive_file *f)
+{
+    if (!f->dirty) {
+        close_file(a, f);
+        return;
+    }
+    struct archive_file *old = xcalloc(1, sizeof *old);
+    TAILQ_REMOVE(&a->dirty, f, link);
+    *old = *f;
+    old->retired = true;
+    TAILQ_INSERT_TAIL(&a->dirty, old, link);
+    f->fd = -1;
+    f->header = NULL;
+    f->seal = NULL;
+    f->dirty = false;
+}
+
+void archive_context(const char *arn, uint32_t file, char out[ARCHIVE_CONTEXT_MAX])
+{
+    snprintf(out, ARCHIVE_CONTEXT_MAX, "%s/%u", arn, file);
+}
+
+/* Writes a record at f->end and moves that on; what failed is for the caller to undo. */
+static int write_record(struct archive_file *f, const struct blob *b)
+{
+    if (!f->seal) {
+        int r = write_all(f->fd, b->data, b->len, f->end);
+        f->end += r ? 0 : b->len;
+        return r;
+    }
+    uint64_t len = archive_sealed_len(b->len);
+    uint8_t *sealed = malloc(len ? len : 1);
+    int r = sealed ? archive_seal(f->seal, f->end, b->data, b->len, sealed) : -ENOMEM;
+    if (r == 0)
+        r = write_all(f->fd, sealed, len, f->end);
+    free(sealed);
+    f->end += r ? 0 : len;
+    return r;
+}
+
+static int begin_file(struct archive_file *f, const char *path, const struct blob *header)
+{
+    struct stat sb;
+    f->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+    if (f->fd < 0)
+        return -errno;
+    f->device = fstat(f->fd, &sb) == 0 ? sb.st_dev : 0;
+    f->end = 0;
+    int r = 0;
+    if (f->seal) {
+        r = write_all(f->fd, ARCHIVE_SEAL_MAGIC, ARCHIVE_SEAL_MAGIC_LEN, 0);
+        f->end = ARCHIVE_SEAL_MAGIC_LEN;
+    }
+    return r ? r : write_record(f, header);
+}
+
+static int new_file(struct archive *a, struct archive_file *f, const struct archive_target *t,
                     const struct blob *header)
 {
-    if (f->dirty) { /* the old file must be synced with this batch: do it now, it is rare */
-        if (fdatasync(f->fd) < 0)
-            return -errno;
-    }
-    int r = next_number(a, f, stream);
+    uint8_t key[KMS_DATA_KEY_LEN], wrapped[KMS_WRAPPED_MAX];
+    char context[ARCHIVE_CONTEXT_MAX], dir[4096];
+    size_t wrapped_len = 0;
+    struct archive_file n = {.fd = -1};
+    int r = next_number(a, f, t->stream);
     if (r)
         return r;
-    char path[4200], dir[4096];
-    snprintf(dir, sizeof dir, "%s/%s", a->dir, folder);
-    snprintf(path, sizeof path, "%s/%04u.mkv", dir, f->file + 1);
-    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
-    if (fd < 0)
-        return -errno;
-    r = write_all(fd, header->data, header->len, 0);
+    n.file = f->file + 1;
+    if (kms_wanted(a->kms, t->kms_key)) {
+        archive_context(t->arn, n.file, context);
+        r = kms_generate(a->kms, t->kms_key, context, key, wrapped, &wrapped_len);
+        if (r)
+            return r;
+        n.seal = archive_seal_new(key);
+        OPENSSL_cleanse(key, sizeof key);
+    }
+    snprintf(dir, sizeof dir, "%s/%s", a->dir, t->folder);
+    snprintf(n.path, sizeof n.path, n.seal ? ARCHIVE_SEALED : ARCHIVE_PLAIN, a->dir, t->folder,
+             n.file);
+    r = begin_file(&n, n.path, header);
     if (r == 0)
         r = sync_dir(dir);
     if (r == 0)
         r = sql_run(a->db,
-                    "INSERT INTO files(stream, file, header_len, created_ms) VALUES(?,?,?,?)",
-                    "iiii", stream, (int64_t)(f->file + 1), (int64_t)header->len,
-                    clock_wall_ns() / NS_PER_MS);
+                    "INSERT INTO files(stream, file, header_len, created_ms, wrapped) "
+                    "VALUES(?,?,?,?,?)",
+                    "iiiib", t->stream, (int64_t)n.file, (int64_t)header->len,
+                    clock_wall_ns() / NS_PER_MS, n.seal ? wrapped : NULL, wrapped_len);
     if (r) {
-        close(fd);
-        unlink(path);
+        if (n.fd >= 0)
+            unlink(n.path);
+        close_file(a, &n);
         return r;
     }
-    close_file(a, f);
-    f->fd = fd;
-    f->file++;
-    f->end = header->len;
-    f->committed_end = 0;
-    f->opened_ns = clock_mono_ns();
-    f->header = blob_ref((struct blob *)header);
-    snprintf(f->path, sizeof f->path, "%s", path);
+    retire(a, f);
+    n.opened_ns = clock_mono_ns();
+    n.header = blob_ref((struct blob *)header);
+    *f = n;
     mark_dirty(a, f);
     return 0;
 }
@@ -202,37 +271,43 @@ static bool fits(const struct archive_file *f, const struct blob *header)
            clock_mono_ns() - f->opened_ns < FILE_AGE_NS;
 }
 
-int archive_append(struct archive *a, struct archive_file *f, int64_t stream, const char *folder,
+static int insert_row(struct archive *a, int64_t stream, const struct archive_row *row)
+{
+    int r = archive_note_seq(a, stream, row->seq);
+    return r ? r
+             : sql_run(a->db,
+                       "INSERT INTO fragments(stream, seq, file, offset, length, pre_len, "
+                       "cluster_len, server_ms, "
+                       "producer_ms, length_ms) VALUES(?,?,?,?,?,?,?,?,?,?)",
+                       "iiiiiiiiii", stream, row->seq, (int64_t)row->file, (int64_t)row->offset,
+                       (int64_t)row->length, (int64_t)row->pre_len, (int64_t)row->cluster_len,
+                       row->server_ms, row->producer_ms, row->length_ms);
+}
+
+int archive_append(struct archive *a, struct archive_file *f, const struct archive_target *t,
                    const struct blob *header, const struct blob *data, struct archive_row *row)
 {
     int r = begin(a);
     if (r == 0 && !fits(f, header))
-        r = new_file(a, f, stream, folder, header);
+        r = new_file(a, f, t, header);
     if (r)
         return r;
     mark_dirty(a, f);
-    r = write_all(f->fd, data->data, data->len, f->end);
     row->file = f->file;
     row->header_len = (uint32_t)header->len;
     row->offset = f->end;
     row->length = (uint32_t)data->len;
+    r = write_record(f, data);
     if (r == 0)
-        r = archive_note_seq(a, stream, row->seq);
+        r = insert_row(a, t->stream, row);
     if (r == 0)
-        r = sql_run(a->db,
-                    "INSERT INTO fragments(stream, seq, file, offset, length, pre_len, "
-                    "cluster_len, server_ms, "
-                    "producer_ms, length_ms) VALUES(?,?,?,?,?,?,?,?,?,?)",
-                    "iiiiiiiiii", stream, row->seq, (int64_t)row->file, (int64_t)row->offset,
-                    (int64_t)row->length, (int64_t)row->pre_len, (int64_t)row->cluster_len,
-                    row->server_ms, row->producer_ms, row->length_ms);
-    if (r) {
-        if (ftruncate(f->fd, (off_t)f->end) < 0)
-            log_error("server.archive.truncate", "file=%s error=\"%s\"", f->path, strerror(errno));
-        return r;
-    }
-    f->end += data->len;
-    return 0;
+        return 0;
+    f->end = row->offset;
+    if (ftruncate(f->fd, (off_t)f->end) < 0)
+        log_error("server.archive.truncate", "file=%s error=\"%s\"", f->path, strerror(errno));
+    if (f->seal) /* its key must not write here again */
+        retire(a, f);
+    return r;
 }
 
 int archive_note_seq(struct archive *a, int64_t stream, int64_t seq)
@@ -258,14 +333,16 @@ int archive_sweep(struct archive *a, int64_t stream, const char *folder, struct 
     sqlite3_stmt *st = sql_prepare(
         a->db,
         "DELETE FROM files WHERE stream=? AND file<>? AND NOT EXISTS(SELECT 1 FROM fragments"
-        " WHERE fragments.stream=files.stream AND fragments.file=files.file) RETURNING file",
+        " WHERE fragments.stream=files.stream AND fragments.file=files.file) RETURNING "
+        "file, wrapped",
         "ii", stream, open_file);
     if (!st)
         return -EIO;
     while ((r = sqlite3_step(st)) == SQLITE_ROW) {
         struct archive_swept *s = xcalloc(1, sizeof *s);
-        s->path =
-            xasprintf("%s/%s/%04u.mkv", a->dir, folder, (unsigned)sqlite3_column_int64(st, 0));
+        bool sealed = sqlite3_column_type(st, 1) == SQLITE_BLOB; /* 3.40's RETURNING has IS wrong */
+        s->path = xasprintf(sealed ? ARCHIVE_SEALED : ARCHIVE_PLAIN, a->dir, folder,
+                            (unsigned)sqlite3_column_int64(st, 0));
         STAILQ_INSERT_TAIL(&a->swept, s, link);
     }
     r = r == SQLITE_DONE ? 0 : sql_error(a->db, "sweep");
@@ -301,8 +378,62 @@ static void undo(struct archive *a, struct archive_file *f)
     if (ftruncate(f->fd, (off_t)f->committed_end) < 0)
         log_error("server.archive.truncate", "file=%s error=\"%s\"", f->path, strerror(errno));
     f->end = f->committed_end;
-    TAILQ_REMOVE(&a->dirty, f, link);
+    if (f->seal) /* its key must not write here again */
+        close_file(a, f);
+}
+
+/* The batch is over for one file. */
+static void settle(struct archive *a, struct archive_file *f, bool failed)
+{
+    if (failed)
+        undo(a, f);
+    else
+        f->committed_end = f->end;
+    if (f->dirty)
+        TAILQ_REMOVE(&a->dirty, f, link);
     f->dirty = false;
+    if (f->retired) {
+        close_file(a, f);
+        free(f);
+    }
+}
+
+/* One sync for all files that lie on the archive's own file system, when they are many. */
+static int sync_together(struct archive *a)
+{
+    struct archive_file *f;
+    unsigned n = 0;
+    TAILQ_FOREACH (f, &a->dirty, link)
+        n += f->device == a->device;
+    if (n < SYNCFS_FILES)
+        return 0;
+    a->syncs++;
+    if (syncfs(a->lock_fd) < 0) {
+        log_error("server.archive.sync", "dir=%s error=\"%s\"", a->dir, strerror(errno));
+        return -errno;
+    }
+    TAILQ_FOREACH (f, &a->dirty, link)
+        f->synced = f->device == a->device;
+    return 0;
+}
+
+/* Starts the writing of all files before it waits for the first. */
+static int sync_each(struct archive *a)
+{
+    struct archive_file *f;
+    TAILQ_FOREACH (f, &a->dirty, link)
+        if (!f->synced)
+            sync_file_range(f->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+    TAILQ_FOREACH (f, &a->dirty, link) {
+        if (f->synced)
+            continue;
+        a->syncs++;
+        if (fdatasync(f->fd) < 0) {
+            log_error("server.archive.sync", "file=%s error=\"%s\"", f->path, strerror(errno));
+            return -errno;
+        }
+    }
+    return 0;
 }
 
 int archive_commit(void *ctx)
@@ -311,13 +442,9 @@ int archive_commit(void *ctx)
     struct archive_file *f;
     if (!a->in_transaction)
         return 0;
-    int r = 0;
-    TAILQ_FOREACH (f, &a->dirty, link)
-        if (fdatasync(f->fd) < 0) {
-            r = -errno;
-            log_error("server.archive.sync", "file=%s error=\"%s\"", f->path, strerror(errno));
-            break;
-        }
+    int r = sync_together(a);
+    if (r == 0)
+        r = sync_each(a);
     if (r == 0)
         r = sql_script(a->db, "COMMIT");
     a->in_transaction = false;
@@ -326,14 +453,18 @@ int archive_commit(void *ctx)
             sql_script(a->db, "ROLLBACK");
         forget_swept(a, false);
     }
-    while ((f = TAILQ_FIRST(&a->dirty))) {
-        if (r) {
-            undo(a, f);
-            continue;
-        }
-        f->committed_end = f->end;
-        TAILQ_REMOVE(&a->dirty, f, link);
-        f->dirty = false;
-    }
+    a->syncs++;
+    while ((f = TAILQ_FIRST(&a->dirty)))
+        settle(a, f, r != 0);
     return r;
+}
+
+uint64_t archive_syncs(const struct archive *a)
+{
+    return a->syncs;
+}
+
+void archive_use_kms(struct archive *a, struct kms *kms)
+{
+    a->kms = kms;
 }

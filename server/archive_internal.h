@@ -4,6 +4,7 @@
 #ifndef KVPIPE_SERVER_ARCHIVE_INTERNAL_H
 #define KVPIPE_SERVER_ARCHIVE_INTERNAL_H
 
+#include <stdatomic.h>
 #include <sys/queue.h>
 
 #include <sqlite3.h>
@@ -11,6 +12,11 @@
 #include "server/archive.h"
 
 #define ARCHIVE_INDEX "index.sqlite"
+#define ARCHIVE_PLAIN "%s/%s/%04u.mkv"
+#define ARCHIVE_SEALED "%s/%s/%04u.mkv.enc"
+#define ARCHIVE_CONTEXT_MAX 1100
+
+struct archive_seal;
 
 struct archive_swept {
     STAILQ_ENTRY(archive_swept) link;
@@ -23,8 +29,11 @@ struct archive_file {
     uint32_t file;                  /* number of the last file, 0 = not known yet */
     uint64_t end, committed_end;    /* committed_end 0: the file is as new as the batch */
     int64_t opened_ns;
+    uint64_t device;
     struct blob *header;
-    bool dirty;
+    struct archive_seal *seal; /* NULL: a plain file */
+    bool dirty, synced;
+    bool retired; /* no stream's any more; freed by the commit */
     char path[4200];
 };
 
@@ -32,11 +41,22 @@ struct archive {
     char *dir;
     sqlite3 *db;
     bool in_transaction;
-    int lock_fd;
+    int lock_fd; /* the directory's, too, for syncfs */
+    uint64_t device;
+    atomic_ullong syncs;
+    struct kms *kms;
     TAILQ_HEAD(, archive_file) dirty;
     STAILQ_HEAD(, archive_swept) swept;
 };
 
+struct archive_reader {
+    char *dir;
+    sqlite3 *db;
+    struct kms *kms;
+};
+
+/* What a file's data key is bound to. */
+void archive_context(const char *arn, uint32_t file, char out[ARCHIVE_CONTEXT_MAX]);
 /* Makes the tables or checks their version. */
 int archive_schema(struct archive *a);
 /* Cuts torn tails, removes unindexed files and those of deleted streams. */

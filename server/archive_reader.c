@@ -16,11 +16,6 @@
     " f.length_ms FROM fragments f JOIN files h ON h.stream=f.stream AND h.file=f.file WHERE "     \
     "f.stream=? "
 
-struct archive_reader {
-    char *dir;
-    sqlite3 *db;
-};
-
 int archive_reader_open(const char *dir, struct archive_reader **out)
 {
     struct archive_reader *r = xcalloc(1, sizeof *r);
@@ -134,4 +129,9 @@ int archive_open_file(struct archive_reader *r, const char *folder, uint32_t fil
     snprintf(path, sizeof path, "%s/%s/%04u.mkv", r->dir, folder, file);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     return fd < 0 ? -errno : fd;
+}
+
+void archive_reader_use_kms(struct archive_reader *r, struct kms *kms)
+{
+    r->kms = kms;
 }

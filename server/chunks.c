@@ -16,6 +16,7 @@
 #include "common/log.h"
 #include "media/mkv_writer.h"
 #include "server/http.h"
+#include "server/kms.h"
 #include "server/stage.h"
 
 #define UNSENT_MAX_BYTES (512u << 10)
@@ -29,9 +30,7 @@ void chunks_time(int64_t ms, char out[32])
 static void release(struct chunks *c)
 {
     fragment_unref(&c->live);
-    if (c->fd >= 0)
-        close(c->fd);
-    c->fd = -1;
+    archive_in_close(&c->in);
     c->sending = false;
 }
 
@@ -74,10 +73,38 @@ static bool still_there(struct chunks *c)
     return false;
 }
 
+static void log_unreadable(const struct chunks *c)
+{
+    if (kms_is_error(c->result))
+        log_error("server.read.key", "stream=%s key=%s error=%s action=\"see MASTER KEYS in %s\"",
+                  c->st->name, c->st->kms_key ? c->st->kms_key : KMS_DEFAULT_KEY,
+                  kms_error_name(-c->result), "kvpipe-server(1)");
+    else
+        log_error("server.read.archive",
+                  "stream=%s file=%u error=\"%s\" action=\"see ARCHIVE in kvpipe-server(1)\"",
+                  c->st->name, c->row.file, strerror(-c->result));
+}
+
+/* The stream's key is asked once, before anything of it goes out. */
+static bool key_usable(struct chunks *c, struct archive_reader *reader)
+{
+    if (c->key_checked)
+        return true;
+    c->result = archive_check_key(reader, c->st->kms_key);
+    c->key_checked = c->result == 0;
+    return c->key_checked;
+}
+
+static void key_run(struct store_read *r, struct archive_reader *reader)
+{
+    key_usable((struct chunks *)r, reader);
+}
+
 static void query_run(struct store_read *r, struct archive_reader *reader)
 {
     struct chunks *c = (struct chunks *)r;
-    c->query(c, reader);
+    if (key_usable(c, reader))
+        c->query(c, reader);
 }
 
 static void query_done(struct store_read *r)
@@ -85,13 +112,17 @@ static void query_done(struct store_read *r)
     struct chunks *c = (struct chunks *)r;
     if (!still_there(c))
         return;
-    if (c->result < 0)
-        log_error("server.read.index", "stream=%s error=\"%s\"", c->st->name, strerror(-c->result));
-    if (c->result < 0)
+    if (c->result < 0) {
+        log_unreadable(c);
         c->ops->unreadable(c, c->result);
-    else
+    } else {
         c->answered(c);
+    }
     chunks_pump(c);
+}
+
+static void nothing_asked(struct chunks *c)
+{
 }
 
 void chunks_query(struct chunks *c, void (*query)(struct chunks *c, struct archive_reader *reader),
@@ -119,8 +150,9 @@ void chunks_begin(struct chunks *c, struct fragment *live)
                              (double)l->get_media_fragments * l->burst_s, 1, clock_mono_ns());
 }
 
-/* Where a part lies: in memory (*mem), or at *offset of the file. Returns its length. */
-static size_t locate(struct chunks *c, const uint8_t **mem, uint64_t *offset)
+/* Where a part lies: in memory (*mem), or at *offset of the archived header or fragment. Returns
+ * its length. */
+static size_t locate(struct chunks *c, const uint8_t **mem, size_t *offset)
 {
     const struct archive_row *r = &c->row;
     size_t behind_at = (size_t)r->pre_len + r->cluster_len;
@@ -141,7 +173,7 @@ static size_t locate(struct chunks *c, const uint8_t **mem, uint64_t *offset)
     default:
         if (c->live)
             *mem = c->live->data->data + at;
-        *offset = r->offset + at;
+        *offset = at;
         return c->part == CHUNK_BEFORE    ? r->pre_len
                : c->part == CHUNK_CLUSTER ? r->cluster_len
                                           : r->length - behind_at;
@@ -151,21 +183,15 @@ static size_t locate(struct chunks *c, const uint8_t **mem, uint64_t *offset)
 static void piece_run(struct store_read *r, struct archive_reader *reader)
 {
     struct chunks *c = (struct chunks *)r;
-    if (c->fd < 0) {
-        c->fd = c->result = archive_open_file(reader, c->st->folder, c->row.file);
-        if (c->fd < 0)
-            return;
-    }
-    size_t got = 0;
     c->result = 0;
-    while (got < c->want) {
-        ssize_t n = pread(c->fd, c->piece + got, c->want - got, (off_t)(c->want_at + got));
-        if (n <= 0) {
-            c->result = n < 0 ? -errno : -EIO;
-            return;
-        }
-        got += (size_t)n;
-    }
+    if (!c->in)
+        c->result = archive_in_open(reader, c->st->id, c->st->folder, c->row.file, &c->in);
+    if (c->result < 0)
+        return;
+    if (c->part == CHUNK_HEADER)
+        c->result = archive_in_header(c->in, &c->row, c->want_at, c->piece, c->want);
+    else
+        c->result = archive_in_fragment(c->in, &c->row, c->want_at, c->piece, c->want);
 }
 
 static int send_piece(struct chunks *c, const void *data, size_t n)
@@ -189,8 +215,7 @@ static void piece_done(struct store_read *r)
             chunks_pump(c);
         return;
     }
-    log_error("server.read.archive", "stream=%s file=%u error=\"%s\"", c->st->name, c->row.file,
-              strerror(-c->result));
+    log_unreadable(c);
     if (c->part != CHUNK_HEADER || c->part_at) {
         http_cut(c->ex);
         return;
@@ -219,7 +244,7 @@ static void next_part(struct chunks *c)
 static int send_some(struct chunks *c)
 {
     const uint8_t *mem;
-    uint64_t offset = 0;
+    size_t offset = 0;
     size_t len = locate(c, &mem, &offset);
     if (c->part_at == len) {
         next_part(c);
@@ -261,6 +286,11 @@ static bool may_go_on(struct chunks *c)
 void chunks_pump(struct chunks *c)
 {
     while (may_go_on(c)) {
+        if (!c->key_checked) {
+            c->answered = nothing_asked;
+            submit(c, key_run, query_done);
+            return;
+        }
         if (c->sending) {
             if (send_some(c) < 0)
                 return;
@@ -300,7 +330,6 @@ void chunks_start(struct chunks *c, const struct chunks_ops *ops, struct server 
     c->server = server;
     c->ex = ex;
     c->st = stream_ref(st);
-    c->fd = -1;
     c->pause = evtimer_new(server->base, on_pause_over, c);
     buf_init(&c->before, TAGS_MAX_BYTES);
     buf_init(&c->behind, TAGS_MAX_BYTES);

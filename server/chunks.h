@@ -67,13 +67,14 @@ struct chunks {
     struct rate fragments, bytes;
     int64_t pause_ns;
     bool busy, sending, over;
+    bool key_checked;
     struct fragment *live; /* its bytes, when it is in memory */
-    int fd;                /* its file, when it is in the archive */
+    struct archive_in *in; /* its file, when it is in the archive */
     enum chunk_part part;
     size_t part_at;
     struct buf before, behind;
     size_t want; /* bytes that the read is for */
-    uint64_t want_at;
+    size_t want_at;
     uint8_t piece[CHUNKS_PIECE_BYTES];
 };
 

@@ -10,10 +10,12 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <event2/event.h>
 
+#include "common/clock.h"
 #include "common/mem.h"
 
 STAILQ_HEAD(jobs, job);
@@ -23,7 +25,8 @@ struct job_thread {
     pthread_mutex_t lock;
     pthread_cond_t more;
     struct jobs waiting, finished;
-    bool stopping;
+    bool stopping, hurried; /* hurried: a job waits that may not */
+    int64_t interval_ns, last_ns;
     int fd;
     struct event *event;
     void *ctx;
@@ -66,6 +69,17 @@ static void run_single(struct job_thread *w, struct jobs *batch)
     }
 }
 
+/* Lets jobs that may wait gather. */
+static void gather(struct job_thread *w)
+{
+    int64_t until = w->last_ns + w->interval_ns;
+    struct timespec ts = {until / NS_PER_S, until % NS_PER_S};
+    while (!w->stopping && !w->hurried && clock_mono_ns() < until)
+        pthread_cond_timedwait(&w->more, &w->lock, &ts);
+    w->hurried = false;
+    w->last_ns = clock_mono_ns();
+}
+
 static void *work(void *arg)
 {
     struct job_thread *w = arg;
@@ -75,6 +89,8 @@ static void *work(void *arg)
             pthread_cond_wait(&w->more, &w->lock);
         if (STAILQ_EMPTY(&w->waiting))
             break;
+        if (w->commit)
+            gather(w);
         struct jobs batch = STAILQ_HEAD_INITIALIZER(batch);
         STAILQ_CONCAT(&batch, &w->waiting);
         pthread_mutex_unlock(&w->lock);
@@ -109,7 +125,7 @@ static void on_finished(evutil_socket_t fd, short what, void *arg)
 }
 
 int job_thread_start(struct event_base *base, void *ctx, int (*commit)(void *ctx),
-                     struct job_thread **out)
+                     int64_t interval_ns, struct job_thread **out)
 {
     int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (fd < 0)
@@ -118,10 +134,16 @@ int job_thread_start(struct event_base *base, void *ctx, int (*commit)(void *ctx
     w->fd = fd;
     w->ctx = ctx;
     w->commit = commit;
+    w->interval_ns = interval_ns;
+    w->last_ns = INT64_MIN / 2;
     STAILQ_INIT(&w->waiting);
     STAILQ_INIT(&w->finished);
     pthread_mutex_init(&w->lock, NULL);
-    pthread_cond_init(&w->more, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&w->more, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     w->event = event_new(base, fd, EV_READ | EV_PERSIST, on_finished, w);
     event_add(w->event, NULL);
     sigset_t all, old;
@@ -143,6 +165,7 @@ void job_thread_submit(struct job_thread *w, struct job *job)
 {
     job->result = 0;
     pthread_mutex_lock(&w->lock);
+    w->hurried |= !job->may_wait;
     STAILQ_INSERT_TAIL(&w->waiting, job, link);
     pthread_cond_signal(&w->more);
     pthread_mutex_unlock(&w->lock);

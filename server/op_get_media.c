@@ -17,6 +17,7 @@
 #include "server/field.h"
 #include "server/fragment_number.h"
 #include "server/http.h"
+#include "server/kms.h"
 #include "server/quota.h"
 #include "server/route.h"
 #include "server/stage.h"
@@ -86,7 +87,10 @@ static void end_with(struct chunks *c, const char *id, const char *code)
 
 static void unreadable(struct chunks *c, int error)
 {
-    end_with(c, "5000", "INTERNAL_ERROR");
+    char id[16];
+    bool key = kms_is_error(error);
+    snprintf(id, sizeof id, "%d", key ? -error : 5000);
+    end_with(c, id, key ? kms_error_name(-error) : "INTERNAL_ERROR");
 }
 
 /* ---- which chunk ---- */

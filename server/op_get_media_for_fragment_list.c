@@ -13,6 +13,7 @@
 #include "server/field.h"
 #include "server/fragment_number.h"
 #include "server/http.h"
+#include "server/kms.h"
 #include "server/quota.h"
 #include "server/route.h"
 #include "server/stage.h"
@@ -69,7 +70,10 @@ static void say(struct chunks *c, const char *code, const char *message)
 
 static void unreadable(struct chunks *c, int error)
 {
-    say(c, "5000", "The fragment cannot be read.");
+    char id[16];
+    bool key = kms_is_error(error);
+    snprintf(id, sizeof id, "%d", key ? -error : 5000);
+    say(c, id, key ? kms_error_name(-error) : "The fragment cannot be read.");
 }
 
 /* -1 for what is none of our numbers. */

@@ -16,6 +16,8 @@ int sql_error(sqlite3 *db, const char *sql)
     if (code == SQLITE_CONSTRAINT)
         return -EEXIST;
     log_error("server.index", "error=\"%s\" statement=\"%.60s\"", sqlite3_errmsg(db), sql);
+    if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB)
+        return -EBADMSG;
     return code == SQLITE_FULL ? -ENOSPC : -EIO;
 }
 
@@ -27,10 +29,14 @@ static sqlite3_stmt *prepare(sqlite3 *db, const char *sql, const char *fmt, va_l
         return NULL;
     }
     for (int i = 1; *fmt; fmt++, i++) {
-        if (*fmt == 'i')
+        if (*fmt == 'i') {
             sqlite3_bind_int64(st, i, va_arg(ap, int64_t));
-        else
+        } else if (*fmt == 'b') {
+            const void *bytes = va_arg(ap, const void *);
+            sqlite3_bind_blob(st, i, bytes, (int)va_arg(ap, size_t), SQLITE_STATIC);
+        } else {
             sqlite3_bind_text(st, i, va_arg(ap, const char *), -1, SQLITE_STATIC);
+        }
     }
     return st;
 }

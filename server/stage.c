@@ -18,6 +18,7 @@
 #include "common/stage.h"
 #include "server/auth.h"
 #include "server/http.h"
+#include "server/kms.h"
 #include "server/put_media.h"
 #include "server/route.h"
 #include "server/store.h"
@@ -86,6 +87,7 @@ static void teardown(struct stage *stage)
         return;
     http_server_free(server->http);
     store_close(&server->store);
+    kms_free(&server->kms);
     auth_free(&server->keys);
     if (server->sweep)
         event_free(server->sweep);
@@ -121,6 +123,10 @@ static int setup(struct stage *stage)
     int r = auth_load(conf->server.keys, &server->keys);
     if (r == 0)
         r = store_open(server->base, conf->server.data, conf->endpoint.region, &server->store);
+    if (r == 0 && conf->server.master_keys)
+        r = kms_file_open(conf->server.master_keys, &server->kms);
+    if (r == 0)
+        store_use_kms(server->store, server->kms);
     if (r == 0)
         r = start_http(server, &conf->server);
     if (r) {

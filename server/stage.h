@@ -12,6 +12,7 @@ struct conf_limits;
 struct event;
 struct event_base;
 struct http_server;
+struct kms;
 struct put_media;
 struct stage;
 struct stage_ops;
@@ -23,6 +24,7 @@ struct server {
     const struct conf_limits *limits;
     struct http_server *http;
     struct store *store;
+    struct kms *kms; /* NULL: no master keys are configured */
     struct auth_keys *keys;
     struct event *sweep, *drained;
     TAILQ_HEAD(, put_media) put_sessions;

@@ -26,6 +26,9 @@
 #define RESERVE_NS (30 * NS_PER_S)
 #define RESERVE_BEHIND 1000000
 
+/* Fragments that come sooner after a commit share the next one. */
+#define COMMIT_INTERVAL_NS (50 * NS_PER_MS)
+
 #define ACCOUNT "000000000000"
 
 struct store {
@@ -138,13 +141,20 @@ int store_open(struct event_base *base, const char *dir, const char *region, str
     if (r == 0)
         r = archive_reader_open(dir, &s->reader);
     if (r == 0)
-        r = job_thread_start(base, s->archive, archive_commit, &s->writer_thread);
+        r = job_thread_start(base, s->archive, archive_commit, COMMIT_INTERVAL_NS,
+                             &s->writer_thread);
     if (r == 0)
-        r = job_thread_start(base, s->reader, NULL, &s->reader_thread);
+        r = job_thread_start(base, s->reader, NULL, 0, &s->reader_thread);
     if (r)
         store_close(&s);
     *out = s;
     return r;
+}
+
+void store_use_kms(struct store *s, struct kms *kms)
+{
+    archive_use_kms(s->archive, kms);
+    archive_reader_use_kms(s->reader, kms);
 }
 
 void store_close(struct store **sp)
@@ -477,8 +487,9 @@ struct append_job {
 static void append_run(struct job *job, void *ctx)
 {
     struct append_job *a = (struct append_job *)job;
-    job->result = archive_append(ctx, a->st->file, a->st->id, a->st->folder, a->f->header,
-                                 a->f->data, &a->row);
+    struct archive_target to = {
+        .stream = a->st->id, .folder = a->st->folder, .arn = a->st->arn, .kms_key = a->st->kms_key};
+    job->result = archive_append(ctx, a->st->file, &to, a->f->header, a->f->data, &a->row);
 }
 
 static void append_done(struct job *job)
@@ -507,7 +518,7 @@ static void archive_it(struct stream *st, struct fragment *f,
                        void (*done)(void *arg, struct fragment *f, int result), void *arg)
 {
     struct append_job *a = xcalloc(1, sizeof *a);
-    *a = (struct append_job){.job = {.run = append_run, .done = append_done},
+    *a = (struct append_job){.job = {.run = append_run, .done = append_done, .may_wait = true},
                              .st = stream_ref(st),
                              .f = fragment_ref(f),
                              .row = f->row,
@@ -579,6 +590,11 @@ size_t store_backlog_bytes(const struct store *s)
     return s->backlog_bytes;
 }
 
+uint64_t store_syncs(const struct store *s)
+{
+    return archive_syncs(s->archive);
+}
+
 /* ---- retention ---- */
 
 struct sweep_job {
@@ -615,10 +631,10 @@ void store_sweep(struct store *s, int64_t wall_ns)
         if (st->status != STREAM_ACTIVE)
             continue;
         struct sweep_job *w = xcalloc(1, sizeof *w);
-        *w = (struct sweep_job){.job = {.run = sweep_run, .after = sweep_after, .done = sweep_done},
-                                .st = stream_ref(st),
-                                .before_ms =
-                                    wall_ns / NS_PER_MS - (int64_t)st->retention_h * 3600000};
+        *w = (struct sweep_job){
+            .job = {.run = sweep_run, .after = sweep_after, .done = sweep_done, .may_wait = true},
+            .st = stream_ref(st),
+            .before_ms = wall_ns / NS_PER_MS - (int64_t)st->retention_h * 3600000};
         job_thread_submit(s->writer_thread, &w->job);
     }
 }

@@ -16,6 +16,7 @@
 #include "server/quota.h"
 
 struct event_base;
+struct kms;
 struct store;
 struct stream;
 
@@ -77,6 +78,8 @@ struct stream_spec { /* for store_create; strings borrowed, NULL = not given */
 /* Opens the archive and loads its streams. Blocks. Returns 0 or a negative errno after logging what
  * to do. */
 int store_open(struct event_base *base, const char *dir, const char *region, struct store **out);
+/* The keeper of the keys of encrypted streams, borrowed; before anything else. */
+void store_use_kms(struct store *s, struct kms *kms);
 /* Writes what waits, ends the threads, frees all. Blocks. Streams must have no other users. */
 void store_close(struct store **s);
 
@@ -125,6 +128,9 @@ void stream_unwatch(struct stream *st, struct stream_watch *w);
  * STORE_BACKLOG_MAX_BYTES. */
 size_t store_backlog_bytes(const struct store *s);
 #define STORE_BACKLOG_MAX_BYTES (128u << 20)
+
+/* Syncs that the archive asked of the disk so far. */
+uint64_t store_syncs(const struct store *s);
 
 /* Removes what is older than each stream's retention, in the writer thread. */
 void store_sweep(struct store *s, int64_t wall_ns);
