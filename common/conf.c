@@ -206,7 +206,7 @@ static const struct conf_option limits_options[] = {
     U32(conf_limits, put_media_calls, 5, 0, 10000),
     U32(conf_limits, put_media_fragments, 5, 0, 10000),
     U32(conf_limits, put_media_mbits, 100, 0, 100000),
-    U32(conf_limits, connection_s, 2700, 10, 604800),
+    U32(conf_limits, connection_s, 2700, 1, 604800),
     U32(conf_limits, silence_s, 30, 1, 3600),
     U32(conf_limits, idle_ack_s, 5, 1, 3600),
     U32(conf_limits, fragment_ms, 20000, 100, 600000),

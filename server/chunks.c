@@ -146,8 +146,8 @@ void chunks_begin(struct chunks *c, struct fragment *live)
     c->part_at = 0;
     buf_clear(&c->before);
     c->ops->tags(c, &c->before);
-    c->pause_ns = rate_spend(&c->fragments, l->get_media_fragments,
-                             (double)l->get_media_fragments * l->burst_s, 1, clock_mono_ns());
+    c->pause_ns = rate_spend(&c->fragments, c->fragments_per_s,
+                             (double)c->fragments_per_s * l->burst_s, 1, clock_mono_ns());
 }
 
 /* Where a part lies: in memory (*mem), or at *offset of the archived header or fragment. Returns

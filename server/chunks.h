@@ -57,8 +57,9 @@ struct chunks {
     struct http_exchange *ex; /* NULL once the client has gone */
     struct server *server;
     struct stream *st;
-    struct archive_row row; /* the chunk that is begun */
-    int result;             /* of a query */
+    unsigned fragments_per_s; /* most that is sent; 0: no limit */
+    struct archive_row row;   /* the chunk that is begun */
+    int result;               /* of a query */
 
     /* private */
     void (*query)(struct chunks *c, struct archive_reader *reader);

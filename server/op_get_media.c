@@ -302,6 +302,7 @@ static void handle(struct server *server, struct http_exchange *ex, json_t *body
     }
     gm->wait = evtimer_new(server->base, on_wait, gm);
     gm->watch.changed = on_change;
+    gm->c.fragments_per_s = server->limits->get_media_fragments;
     stream_watch(st, &gm->watch);
     chunks_start(&gm->c, &ops, server, ex, st);
     start(gm);
