@@ -16,6 +16,7 @@
 
 #define FILE_MAX_BYTES (1u << 20)
 #define STREAMS_MAX 1024
+#define ROLES_MAX 100
 #define TAGS_READ_MAX 64 /* more than allowed, so that the check can say what is allowed */
 
 #define STRING(S, m, dflt)                                                                         \
@@ -200,6 +201,13 @@ static const struct conf_option spool_options[] = {
     ENUM(conf_spool, when_full, CONF_FULL_DROP_OLDEST, CONF_FULL_DROP_OLDEST, fulls),
     END,
 };
+static const struct conf_option role_options[] = {
+    STRING(conf_role, alias, NULL),
+    STRING(conf_role, policy, NULL),
+    STRING(conf_role, things, "*"),
+    U32(conf_role, duration_s, 3600, 60, 43200),
+    END,
+};
 static const struct conf_option limits_options[] = {
     U32(conf_limits, put_media_connections, 1, 0, 1000),
     BOOL(conf_limits, put_media_newest, true),
@@ -223,15 +231,21 @@ static const struct conf_option limits_options[] = {
     U32(conf_limits, media_points, 500, 0, 1000000),
     U32(conf_limits, metadata_points, 10000, 0, 10000000),
     U32(conf_limits, burst_s, 20, 1, 3600),
+    U32(conf_limits, streams, 0, 0, 1000000),
+    U32(conf_limits, control_percent, 100, 0, 100000),
     END,
 };
 static const struct conf_option server_options[] = {
     STRING(conf_server, listen, "127.0.0.1:8480"),
     STRING(conf_server, data, NULL),
     STRING(conf_server, keys, NULL),
+    BOOL(conf_server, tls, false), /* true with tls_cert: conf_check */
     STRING(conf_server, tls_cert, NULL),
     STRING(conf_server, tls_key, NULL),
     STRING(conf_server, master_keys, NULL),
+    STRING(conf_server, tls_names, NULL),
+    STRING(conf_server, device_ca, NULL),
+    LIST(conf_server, roles, conf_role, role_options, ROLES_MAX),
     BOOL(conf_server, enabled, false), /* true when endpoint.url points at it: conf_check */
     MAP(conf_server, process, process_options),
     MAP(conf_server, limits, limits_options),

@@ -166,6 +166,12 @@ struct conf_spool {
     enum conf_full when_full; /* default drop_oldest */
 };
 
+struct conf_role {        /* that a device may take with its certificate */
+    char *alias, *policy; /* policy: an IAM policy in JSON */
+    char *things;         /* pattern of thing names it is for (default *) */
+    uint32_t duration_s;  /* of its credentials (default 3600) */
+};
+
 /* What the server allows; defaults are the service's quotas. 0 = no limit, where 0 is allowed. */
 struct conf_limits {
     uint32_t put_media_connections; /* of a stream at a time, default 1 */
@@ -189,7 +195,9 @@ struct conf_limits {
     uint32_t get_media_mbits; /* of GetMedia and GetMediaForFragmentList, default 200 */
     uint32_t fragment_list_connections;     /* of GetMediaForFragmentList, default 5 */
     uint32_t media_points, metadata_points; /* of archived reads a second, 500 and 10000 */
-    uint32_t burst_s; /* fragments and megabits are means over so long, default 20 */
+    uint32_t burst_s;         /* fragments and megabits are means over so long, default 20 */
+    uint32_t streams;         /* default 0: as many as the service allows in the region */
+    uint32_t control_percent; /* of the service's rates of control calls, default 100 */
 };
 
 struct conf_server {
@@ -197,7 +205,14 @@ struct conf_server {
     char *data;   /* archive directory, default RUN/archive */
     char *keys;   /* profile-form file of access keys, default RUN/keys; made with a random key on
                      first start */
-    char *tls_cert, *tls_key;
+    bool tls;     /* default when tls_cert is given */
+    char *tls_cert,
+        *tls_key;    /* default with tls: RUN/tls/cert.pem and key.pem, made on first start */
+    char *tls_names; /* more names for a certificate that is made, separated by spaces */
+    bool tls_made;   /* not a key: tls_cert is one that is made */
+    char *device_ca; /* certificates of devices: turns the credentials provider on */
+    struct conf_role *roles;
+    unsigned roles_count;
     char *master_keys; /* file of the keys that encrypt archives; NULL: there are none */
     bool enabled;      /* default true when endpoint.url points at it; the monitor starts it then */
     struct conf_limits limits;

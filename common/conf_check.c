@@ -19,6 +19,7 @@
 #define TAG_VALUE_MAX_BYTES 256
 #define STREAM_NAME_MAX 256
 #define ISOLATED_NAME_MAX 100 /* an instance name ("capture-NAME") has at most 128 bytes */
+#define ROLE_TEXT_MAX 128
 #define IPC_PATH_MAX 107      /* sockaddr_un */
 #define FRAGMENT_MAX_MS 20000 /* the service's bound */
 
@@ -87,7 +88,7 @@ static char *own_url(const struct conf *conf)
     uint16_t port;
     char *host = host_in_url(conf, &port);
     char *url =
-        host ? xasprintf("%s://%s:%u", conf->server.tls_cert ? "https" : "http", host, port) : NULL;
+        host ? xasprintf("%s://%s:%u", conf->server.tls ? "https" : "http", host, port) : NULL;
     free(host);
     return url;
 }
@@ -136,8 +137,11 @@ static void endpoint_defaults(struct conf_yaml *y, struct conf *c)
         e->credentials.profile = xstrdup("default");
         e->credentials.profile_file = xstrdup(c->server.keys);
     }
-    if (c->server.tls_cert)
-        set_default(&e->ca_file, xstrdup(c->server.tls_cert));
+    if (!c->server.tls)
+        return;
+    set_default(&e->ca_file, xstrdup(c->server.tls_cert));
+    if (e->credentials.iot_endpoint)
+        set_default(&e->credentials.iot_ca, xstrdup(c->server.tls_cert));
 }
 
 static void stream_defaults(struct conf_yaml *y, struct conf *c, int i)
@@ -154,6 +158,23 @@ static void stream_defaults(struct conf_yaml *y, struct conf *c, int i)
     from_file(c, &s->credentials_file);
 }
 
+static void server_defaults(struct conf_yaml *y, struct conf *c)
+{
+    struct conf_server *s = &c->server;
+    from_file(c, &s->tls_cert);
+    from_file(c, &s->tls_key);
+    from_file(c, &s->device_ca);
+    for (unsigned i = 0; i < s->roles_count; i++)
+        from_file(c, &s->roles[i].policy);
+    if (!conf_yaml_has(y, "server.tls"))
+        s->tls = s->tls_cert || s->tls_key;
+    s->tls_made = s->tls && !s->tls_cert && !s->tls_key;
+    if (!s->tls_made)
+        return;
+    s->tls_cert = xasprintf("%s/tls/cert.pem", c->run);
+    s->tls_key = xasprintf("%s/tls/key.pem", c->run);
+}
+
 static void defaults(struct conf_yaml *y, struct conf *c)
 {
     override(&c->run, "KVPIPE_RUN");
@@ -167,9 +188,8 @@ static void defaults(struct conf_yaml *y, struct conf *c)
     set_default(&c->monitor.socket, xasprintf("ipc://%s/monitor.sock", c->run));
     set_default(&c->monitor.bind, xstrdup(c->monitor.socket));
     from_file(c, &c->link.keys);
-    from_file(c, &c->server.tls_cert);
-    from_file(c, &c->server.tls_key);
     from_file(c, &c->server.master_keys);
+    server_defaults(y, c);
     from_file(c, &c->endpoint.ca_file);
     from_file(c, &c->endpoint.credentials.profile_file);
     from_file(c, &c->endpoint.credentials.file);
@@ -495,6 +515,60 @@ static void check_endpoint(struct conf_yaml *y, const struct conf *c)
     check_credentials(y, &c->endpoint.credentials);
 }
 
+static bool role_text(const char *s, const char *more)
+{
+    size_t len = given(s) ? strlen(s) : 0;
+    for (size_t i = 0; i < len; i++)
+        if (!isalnum((unsigned char)s[i]) && !strchr(more, s[i]))
+            return false;
+    return len && len <= ROLE_TEXT_MAX;
+}
+
+static void check_role(struct conf_yaml *y, const struct conf_server *s, unsigned i)
+{
+    const struct conf_role *r = &s->roles[i];
+    char *key = xasprintf("server.roles[%u]", i);
+    if (!role_text(r->alias, "_=,@-"))
+        FAULT(y, -1, key, "%s: expected 'alias: NAME', 1 to %d of letters, digits and _=,@-", key,
+              ROLE_TEXT_MAX);
+    if (!given(r->policy))
+        FAULT(y, -1, key, "%s: no policy; expected 'policy: FILE', an IAM policy in JSON", key);
+    if (!role_text(r->things, ":_-*?"))
+        FAULT(y, -1, key, "%s: things '%.64s' is not allowed; expected a pattern of thing names",
+              key, r->things ? r->things : "");
+    for (unsigned k = 0; k < i && r->alias; k++)
+        if (s->roles[k].alias && strcmp(s->roles[k].alias, r->alias) == 0)
+            FAULT(y, -1, key, "%s: alias '%.64s' is there twice; expected each once", key,
+                  r->alias);
+    free(key);
+}
+
+static void check_server(struct conf_yaml *y, const struct conf_server *s)
+{
+    check_host_port(y, "server.listen", s->listen);
+    if (!s->tls_cert != !s->tls_key)
+        FAULT(y, -1, "server", "server has only one of tls_cert and tls_key; expected both");
+    else if (!s->tls && s->tls_cert)
+        FAULT(y, -1, "server.tls",
+              "server.tls is false but tls_cert is given; expected true, or no tls_cert");
+    if (s->tls_names && !s->tls_made)
+        FAULT(y, -1, "server.tls_names",
+              "server.tls_names is for a certificate that is made; expected tls: true without "
+              "tls_cert");
+    if (!s->tls && (s->device_ca || s->roles_count))
+        FAULT(y, -1, s->device_ca ? "server.device_ca" : "server.roles",
+              "devices show certificates over TLS only; expected tls: true, or tls_cert and "
+              "tls_key");
+    if (s->roles_count && !s->device_ca)
+        FAULT(y, -1, "server.roles",
+              "server.roles without device_ca; expected 'device_ca: FILE', the CA of the devices");
+    if (s->device_ca && !s->roles_count)
+        FAULT(y, -1, "server.device_ca",
+              "server.device_ca without roles; expected 'roles: [{alias: NAME, policy: FILE}]'");
+    for (unsigned i = 0; i < s->roles_count; i++)
+        check_role(y, s, i);
+}
+
 void conf_check(struct conf_yaml *y, struct conf *c)
 {
     defaults(y, c);
@@ -525,22 +599,34 @@ void conf_check(struct conf_yaml *y, struct conf *c)
         FAULT(y, -1, "link.silence_ms",
               "link.silence_ms is %u; expected at least twice heartbeat_ms (%u)",
               c->link.silence_ms, c->link.heartbeat_ms);
-    check_host_port(y, "server.listen", c->server.listen);
+    check_server(y, &c->server);
     check_host_port(y, "monitor.listen", c->monitor.listen);
-    if (!c->server.tls_cert != !c->server.tls_key)
-        FAULT(y, -1, "server", "server has only one of tls_cert and tls_key; expected both");
     check_endpoint(y, c);
 }
 
 static unsigned check_file(const struct conf *conf, unsigned line, const char *stream,
                            const char *key, const char *path, FILE *out)
 {
-    if (!given(path) || access(path, R_OK) == 0)
+    const char *made = conf->server.tls_made ? conf->server.tls_cert : NULL;
+    if (!given(path) || (made && !strcmp(path, made)) || access(path, R_OK) == 0)
         return 0;
     fprintf(out, line ? "%s:%u: " : "%s: ", conf->file, line);
     fprintf(out, "%s%s%s%s '%s': %s; expected a file that can be read\n", stream ? "stream " : "",
             stream ? stream : "", stream ? ": " : "", key, path, strerror(errno));
     return 1;
+}
+
+static unsigned check_server_files(const struct conf *conf, FILE *out)
+{
+    const struct conf_server *s = &conf->server;
+    unsigned faults = check_file(conf, 0, NULL, "server.device_ca", s->device_ca, out);
+    if (!s->tls_made) {
+        faults += check_file(conf, 0, NULL, "server.tls_cert", s->tls_cert, out);
+        faults += check_file(conf, 0, NULL, "server.tls_key", s->tls_key, out);
+    }
+    for (unsigned i = 0; i < s->roles_count; i++)
+        faults += check_file(conf, 0, NULL, "server.roles: policy", s->roles[i].policy, out);
+    return faults;
 }
 
 int conf_check_files(const struct conf *conf, void *out)
@@ -562,8 +648,7 @@ int conf_check_files(const struct conf *conf, void *out)
     faults += check_file(conf, 0, NULL, "credentials.iot_cert", k->iot_cert, out);
     faults += check_file(conf, 0, NULL, "credentials.iot_key", k->iot_key, out);
     faults += check_file(conf, 0, NULL, "credentials.iot_ca", k->iot_ca, out);
-    faults += check_file(conf, 0, NULL, "server.tls_cert", conf->server.tls_cert, out);
-    faults += check_file(conf, 0, NULL, "server.tls_key", conf->server.tls_key, out);
     faults += check_file(conf, 0, NULL, "server.master_keys", conf->server.master_keys, out);
+    faults += check_server_files(conf, out);
     return faults ? -ENOENT : 0;
 }

@@ -26,3 +26,14 @@ int dirs_make(const char *path, mode_t mode)
     free(copy);
     return r;
 }
+
+int dirs_make_for(const char *path, mode_t mode)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash || slash == path)
+        return 0;
+    char *dir = xasprintf("%.*s", (int)(slash - path), path);
+    int r = dirs_make(dir, mode);
+    free(dir);
+    return r;
+}

@@ -9,5 +9,7 @@
 /* Makes `path` and every folder above it that is missing, each with `mode` (less the umask). One
  * that exists already is fine. Returns 0 or -errno of the first that cannot be made. */
 int dirs_make(const char *path, mode_t mode);
+/* The same for the folder that the file `path` is to lie in. */
+int dirs_make_for(const char *path, mode_t mode);
 
 #endif

@@ -1,4 +1,4 @@
-/* Makes the file of access keys.
+/* Makes files of secrets: access keys, random bytes.
  * Relies on getrandom(2); the file appears under its name only when it is whole, so that a racing
  * reader never sees half. Leaves reading it to credentials. */
 #include "common/keys.h"
@@ -15,8 +15,7 @@
 #include "common/dirs.h"
 #include "common/mem.h"
 
-#define ACCESS_CHARS 20
-#define SECRET_CHARS 40
+#define RANDOM_MAX_BYTES 256
 
 /* Fills `text` with n characters of the alphabet, each equally likely. */
 static int random_text(char *text, size_t n, const char *alphabet)
@@ -34,54 +33,63 @@ static int random_text(char *text, size_t n, const char *alphabet)
     return 0;
 }
 
-static int write_all(int fd, const char *text)
+static int write_all(int fd, const void *data, size_t len)
 {
-    size_t len = strlen(text);
-    if (write(fd, text, len) != (ssize_t)len)
+    if (write(fd, data, len) != (ssize_t)len)
         return -(errno ? errno : EIO);
     return fsync(fd) < 0 ? -errno : 0;
 }
 
-static int write_keys(int fd)
+int keys_random(const char *prefix, char id[KEYS_ID_LEN], char secret[KEYS_SECRET_LEN])
 {
-    char access_key[ACCESS_CHARS + 1] = "AKIA", secret[SECRET_CHARS + 1];
-    int r = random_text(access_key + 4, ACCESS_CHARS - 4, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567");
+    size_t n = strlen(prefix);
+    memcpy(id, prefix, n);
+    int r = random_text(id + n, KEYS_ID_LEN - 1 - n, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567");
     if (r == 0)
-        r = random_text(secret, SECRET_CHARS,
+        r = random_text(secret, KEYS_SECRET_LEN - 1,
                         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789");
+    return r;
+}
+
+static int write_keys(int fd, size_t unused)
+{
+    char id[KEYS_ID_LEN], secret[KEYS_SECRET_LEN];
+    int r = keys_random("AKIA", id, secret);
     if (r < 0)
         return r;
-    char *text = xasprintf("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n",
-                           access_key, secret);
-    r = write_all(fd, text);
+    char *text = xasprintf(
+        "[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n" KEYS_MADE " = yes\n", id,
+        secret);
+    r = write_all(fd, text, strlen(text));
     explicit_bzero(text, strlen(text));
     explicit_bzero(secret, sizeof secret);
     free(text);
     return r;
 }
 
-static int make_parent(const char *path)
+static int write_random(int fd, size_t len)
 {
-    const char *slash = strrchr(path, '/');
-    if (!slash || slash == path)
-        return 0;
-    char *dir = xasprintf("%.*s", (int)(slash - path), path);
-    int r = dirs_make(dir, 0755);
-    free(dir);
+    unsigned char bytes[RANDOM_MAX_BYTES];
+    if (len > sizeof bytes)
+        return -EINVAL;
+    if (getrandom(bytes, len, 0) != (ssize_t)len) /* up to 256 bytes come whole */
+        return -(errno ? errno : EIO);
+    int r = write_all(fd, bytes, len);
+    explicit_bzero(bytes, sizeof bytes);
     return r;
 }
 
-int keys_ensure(const char *path)
+static int ensure(const char *path, int (*fill)(int fd, size_t len), size_t len)
 {
     if (access(path, F_OK) == 0)
         return 0;
-    int r = make_parent(path);
+    int r = dirs_make_for(path, 0755);
     if (r < 0)
         return r;
     char *draft = xasprintf("%s.%d.new", path, (int)getpid());
     unlink(draft); /* of an earlier process with our pid that was killed here */
     int fd = open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    r = fd < 0 ? -errno : write_keys(fd);
+    r = fd < 0 ? -errno : fill(fd, len);
     if (fd >= 0)
         close(fd);
     /* link fails with EEXIST where rename would replace the other process's keys */
@@ -91,4 +99,14 @@ int keys_ensure(const char *path)
         unlink(draft);
     free(draft);
     return r;
+}
+
+int keys_ensure(const char *path)
+{
+    return ensure(path, write_keys, 0);
+}
+
+int keys_ensure_random(const char *path, size_t len)
+{
+    return ensure(path, write_random, len);
 }

@@ -19,6 +19,7 @@
 #include "common/mem.h"
 #include "common/report.h"
 #include "common/pidfile.h"
+#include "common/tls_files.h"
 #include "monitor/status_http.h"
 #include "monitor/instances.h"
 #include "monitor/log_file.h"
@@ -248,6 +249,21 @@ static int make_keys(const struct conf *conf)
     return r;
 }
 
+/* The stages that talk to our own server trust it by this file. */
+static int make_certificate(const struct conf *conf)
+{
+    const struct conf_server *s = &conf->server;
+    int r = s->enabled && s->tls_made
+                ? tls_files_ensure(s->tls_cert, s->tls_key, s->listen, s->tls_names)
+                : 0;
+    if (r < 0)
+        log_error("monitor.certificate",
+                  "path=%s error=\"%s\" (make its directory writable, or set server.tls_cert and "
+                  "tls_key)",
+                  s->tls_cert, strerror(-r));
+    return r;
+}
+
 static void teardown(struct stage *st)
 {
     struct monitor *m = st->state;
@@ -275,6 +291,8 @@ static int open_parts(struct monitor *m)
     int r = lock_run(m);
     if (r == 0)
         r = make_keys(conf);
+    if (r == 0)
+        r = make_certificate(conf);
     if (r == 0)
         r = report_table_create(m->stage->base, conf->monitor.bind, conf->link.keys, on_report, m,
                                 &m->table);

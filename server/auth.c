@@ -1,151 +1,21 @@
-/* Who may call: access keys from a profile-form file, requests checked by Signature V4.
- * Relies on common/sigv4 and common/keys.
- * Leaves what a key may do to later policies: every known key may do everything. */
+/* Who calls, and what they may do: requests checked by Signature V4 against lasting keys and
+ * temporary ones, then against the caller's policy. Relies on common/sigv4, access_keys.h,
+ * sessions.h and policy.h. Leaves the name of the resource to access.h. */
 #include "server/auth.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <sys/queue.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "common/keys.h"
-#include "common/log.h"
-#include "common/mem.h"
+#include <openssl/crypto.h>
+
 #include "common/sigv4.h"
+#include "server/access_keys.h"
 #include "server/http.h"
+#include "server/policy.h"
+#include "server/sessions.h"
 
-#define KEYS_MAX 1000
 #define SERVICE "kinesisvideo"
-
-struct key {
-    STAILQ_ENTRY(key) link;
-    char *id, *secret;
-};
-
-struct auth_keys {
-    STAILQ_HEAD(, key) list;
-    unsigned n;
-};
-
-static void forget(char *text)
-{
-    if (text)
-        explicit_bzero(text, strlen(text));
-    free(text);
-}
-
-static void add_key(struct auth_keys *keys, char **id, char **secret)
-{
-    if (*id && *secret && keys->n < KEYS_MAX) {
-        struct key *k = xcalloc(1, sizeof *k);
-        k->id = *id;
-        k->secret = *secret;
-        STAILQ_INSERT_TAIL(&keys->list, k, link);
-        keys->n++;
-    } else {
-        free(*id);
-        forget(*secret);
-    }
-    *id = *secret = NULL;
-}
-
-static char *trim(char *s)
-{
-    s += strspn(s, " \t\r\n");
-    size_t n = strlen(s);
-    while (n && strchr(" \t\r\n", s[n - 1]))
-        s[--n] = 0;
-    return s;
-}
-
-static void parse_keys(FILE *file, struct auth_keys *keys)
-{
-    char line[1024], *id = NULL, *secret = NULL;
-    while (fgets(line, sizeof line, file)) {
-        char *s = trim(line);
-        if (*s == '[') {
-            add_key(keys, &id, &secret);
-            continue;
-        }
-        char *eq = strchr(s, '=');
-        if (!eq || *s == '#' || *s == ';')
-            continue;
-        *eq = 0;
-        char *name = trim(s), *value = trim(eq + 1);
-        if (!strcasecmp(name, "aws_access_key_id")) {
-            free(id);
-            id = xstrdup(value);
-        } else if (!strcasecmp(name, "aws_secret_access_key")) {
-            forget(secret);
-            secret = xstrdup(value);
-        }
-    }
-    add_key(keys, &id, &secret);
-    explicit_bzero(line, sizeof line);
-}
-
-int auth_load(const char *path, struct auth_keys **out)
-{
-    bool fresh = access(path, F_OK) < 0;
-    int r = keys_ensure(path);
-    FILE *file = r == 0 ? fopen(path, "re") : NULL;
-    if (!file) {
-        r = r ? r : -errno;
-        log_error(
-            "server.keys",
-            "file=%s error=\"%s\" action=\"make it readable and writable, or set server.keys\"",
-            path, strerror(-r));
-        return r;
-    }
-    struct stat sb;
-    if (fstat(fileno(file), &sb) == 0 && (sb.st_mode & 077))
-        log_warn("server.keys.mode",
-                 "file=%s mode=%03o action=\"chmod 600: others can read the secrets\"", path,
-                 (unsigned)(sb.st_mode & 0777));
-    struct auth_keys *keys = xcalloc(1, sizeof *keys);
-    STAILQ_INIT(&keys->list);
-    parse_keys(file, keys);
-    fclose(file);
-    if (!keys->n) {
-        log_error("server.keys",
-                  "file=%s error=\"no aws_access_key_id with aws_secret_access_key in it\" "
-                  "action=\"add a profile, or remove the file to get a new key\"",
-                  path);
-        auth_free(&keys);
-        return -EINVAL;
-    }
-    log_info("server.keys", "file=%s keys=%u%s", path, keys->n, fresh ? " made=yes" : "");
-    *out = keys;
-    return 0;
-}
-
-void auth_free(struct auth_keys **kp)
-{
-    struct auth_keys *keys = *kp;
-    struct key *k;
-    while (keys && (k = STAILQ_FIRST(&keys->list))) {
-        STAILQ_REMOVE_HEAD(&keys->list, link);
-        free(k->id);
-        forget(k->secret);
-        free(k);
-    }
-    free(keys);
-    *kp = NULL;
-}
-
-static const struct key *find(const struct auth_keys *keys, const char *id)
-{
-    const struct key *k;
-    STAILQ_FOREACH (k, &keys->list, link)
-        if (!strcmp(k->id, id))
-            return k;
-    return NULL;
-}
 
 static const struct auth_error unsigned_request = {
     401, "NotAuthorizedException", "The request is not signed: Signature Version 4 is needed."};
@@ -163,6 +33,11 @@ static const struct auth_error bad_signature = {
 static const struct auth_error expired = {
     400, "RequestExpired",
     "The request is dated more than 15 minutes off this server's clock, or has expired."};
+static const struct auth_error bad_token = {
+    403, "InvalidClientTokenId",
+    "The security token included in the request is not one of this server's, or not of this key."};
+static const struct auth_error ended = {
+    401, NULL, "The security token included in the request has expired: fetch a new one."};
 static const struct auth_error bad_scope = {
     403, "InvalidSignatureException",
     "The credential scope must name the date of the request and kinesisvideo."};
@@ -199,24 +74,52 @@ static enum sigv4_result verify(const struct http_exchange *ex, const struct sig
     return sigv4_verify(&req, auth, secret, NULL, SERVICE, (time_t)now_s);
 }
 
-int auth_check(const struct auth_keys *keys, const struct http_exchange *ex, enum auth_body kind,
-               const uint8_t *body, size_t len, int64_t now_s, struct auth_error *error)
+static enum sigv4_result verify_any(const struct http_exchange *ex, const struct sigv4_auth *auth,
+                                    const char *secret, const char *hash, int64_t now_s)
 {
-    struct sigv4_auth auth;
-    const char *value = http_header(ex, "authorization");
-    int r = value ? sigv4_parse_authorization(value, &auth) : sigv4_parse_query(ex->query, &auth);
-    if (r == -ENOENT)
-        return refuse(&unsigned_request, error);
-    if (r)
-        return refuse(&incomplete, error);
-    const struct key *key = find(keys, auth.access_key);
-    if (!key)
-        return refuse(&unknown_key, error);
-    char actual[SIGV4_HEX_LEN];
-    sigv4_sha256_hex(body, len, actual);
-    enum sigv4_result v = verify(ex, &auth, key->secret, payload_hash(ex, kind, actual), now_s);
-    if (v == SIGV4_BAD_SIGNATURE && auth.presigned)
-        v = verify(ex, &auth, key->secret, SIGV4_UNSIGNED_PAYLOAD, now_s);
+    enum sigv4_result v = verify(ex, auth, secret, hash, now_s);
+    if (v == SIGV4_BAD_SIGNATURE && auth->presigned)
+        v = verify(ex, auth, secret, SIGV4_UNSIGNED_PAYLOAD, now_s);
+    return v;
+}
+
+/* The secret of the key that is named, with whom it belongs to; NULL and *error when it is of no
+ * use. `session` holds what a temporary one needs. */
+static const char *find_secret(const struct auth *a, const char *id, const char *token,
+                               int64_t now_s, struct session *session, struct auth_caller *caller,
+                               const struct auth_error **error)
+{
+    const struct access_key *key = access_keys_find(a->keys, id);
+    *caller = (struct auth_caller){0};
+    snprintf(caller->access_key, sizeof caller->access_key, "%s", id);
+    *error = &bad_token;
+    if (key) {
+        size_t n = key->token ? strlen(key->token) : 0;
+        if (!key->token != !token ||
+            (n && (strlen(token) != n || CRYPTO_memcmp(token, key->token, n))))
+            return NULL;
+        snprintf(caller->name, sizeof caller->name, "%s", key->profile);
+        caller->policy = key->policy;
+        return key->secret;
+    }
+    if (!token || !a->sessions)
+        *error = &unknown_key;
+    if (!token || !a->sessions || sessions_read(a->sessions, token, session) < 0 ||
+        strcmp(session->access_key, id))
+        return NULL;
+    *error = &ended;
+    if (now_s >= session->expires_s)
+        return NULL;
+    snprintf(caller->name, sizeof caller->name, "%s", session->role);
+    snprintf(caller->thing, sizeof caller->thing, "%s", session->thing);
+    snprintf(caller->certificate, sizeof caller->certificate, "%s", session->certificate);
+    caller->temporary = true;
+    caller->policy = session->policy;
+    return session->secret;
+}
+
+static int conclude(enum sigv4_result v, struct auth_error *error)
+{
     switch (v) {
     case SIGV4_OK:
         return 0;
@@ -230,4 +133,37 @@ int auth_check(const struct auth_keys *keys, const struct http_exchange *ex, enu
         break;
     }
     return refuse(&bad_signature, error);
+}
+
+int auth_check(const struct auth *a, const struct http_exchange *ex, enum auth_body kind,
+               const uint8_t *body, size_t len, int64_t now_s, struct auth_caller *caller,
+               struct auth_error *error)
+{
+    struct sigv4_auth auth;
+    const char *value = http_header(ex, "authorization");
+    int r = value ? sigv4_parse_authorization(value, &auth) : sigv4_parse_query(ex->query, &auth);
+    if (r)
+        return refuse(r == -ENOENT ? &unsigned_request : &incomplete, error);
+    const char *token = auth.presigned && *auth.session_token
+                            ? auth.session_token
+                            : http_header(ex, "x-amz-security-token");
+    struct session session = {.expires_s = 0};
+    const struct auth_error *unusable;
+    const char *secret = find_secret(a, auth.access_key, token, now_s, &session, caller, &unusable);
+    if (!secret)
+        return refuse(unusable, error);
+    char actual[SIGV4_HEX_LEN];
+    sigv4_sha256_hex(body, len, actual);
+    r = conclude(verify_any(ex, &auth, secret, payload_hash(ex, kind, actual), now_s), error);
+    explicit_bzero(&session, sizeof session);
+    return r;
+}
+
+bool auth_may(const struct auth_caller *caller, const char *action, const char *resource)
+{
+    const struct policy_variables variables = {
+        .thing_name = *caller->thing ? caller->thing : NULL,
+        .certificate_id = *caller->certificate ? caller->certificate : NULL};
+    return !caller->policy ||
+           policy_decide(caller->policy, action, resource, &variables) == POLICY_ALLOW;
 }

@@ -28,14 +28,12 @@ void error_request_id(struct http_exchange *ex)
     http_add_header(ex, "x-amz-RequestId", id);
 }
 
-static void reply(struct http_exchange *ex, int status, const char *name, const char *fmt,
-                  va_list ap)
+static void send_error(struct http_exchange *ex, int status, const char *name, const char *member,
+                       const char *text)
 {
-    char text[1024];
-    vsnprintf(text, sizeof text, fmt, ap);
     log_debug("server.error", "peer=%s path=%s status=%d error=%s message=\"%s\"", ex->peer,
               ex->path, status, name, text);
-    json_t *o = json_pack("{s:s}", "Message", text);
+    json_t *o = json_pack("{s:s}", member, text);
     char *body = o ? json_dumps(o, JSON_COMPACT) : NULL;
     json_decref(o);
     http_add_header(ex, "x-amzn-ErrorType", name);
@@ -43,6 +41,19 @@ static void reply(struct http_exchange *ex, int status, const char *name, const 
     http_add_header(ex, "Content-Type", "application/json");
     http_reply(ex, status, body ? body : "{}", body ? strlen(body) : 2);
     free(body);
+}
+
+static void reply(struct http_exchange *ex, int status, const char *name, const char *fmt,
+                  va_list ap)
+{
+    char text[1024];
+    vsnprintf(text, sizeof text, fmt, ap);
+    send_error(ex, status, name, "Message", text);
+}
+
+void error_reply_lower(struct http_exchange *ex, int status, const char *name, const char *message)
+{
+    send_error(ex, status, name, "message", message);
 }
 
 void error_reply(struct http_exchange *ex, int status, const char *name, const char *fmt, ...)

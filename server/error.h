@@ -11,6 +11,8 @@ void error_request_id(struct http_exchange *ex);
 /* Answers with status, error name (x-amzn-ErrorType and x-amz-ErrorType) and {"Message": text}. */
 void error_reply(struct http_exchange *ex, int status, const char *name, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+/* The same with the message under "message", as the service's front doors write it. */
+void error_reply_lower(struct http_exchange *ex, int status, const char *name, const char *message);
 /* The usual ones. */
 void error_invalid_argument(struct http_exchange *ex, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

@@ -150,15 +150,6 @@ int field_enum(struct fields *f, const char *name, bool required, const char *co
     return -1;
 }
 
-static struct stream *find_arn(struct server *server, const char *arn)
-{
-    struct stream *st;
-    for (st = store_first(server->store); st; st = TAILQ_NEXT(st, link))
-        if (!strcmp(st->arn, arn))
-            return st;
-    return NULL;
-}
-
 struct stream *field_find_stream(struct http_exchange *ex, struct server *server, const char *name,
                                  const char *arn)
 {
@@ -167,7 +158,7 @@ struct stream *field_find_stream(struct http_exchange *ex, struct server *server
         return NULL;
     }
     struct stream *by_name = name ? store_find(server->store, name) : NULL;
-    struct stream *by_arn = arn ? find_arn(server, arn) : NULL;
+    struct stream *by_arn = arn ? store_find_arn(server->store, arn) : NULL;
     if (name && arn && by_name != by_arn) {
         error_invalid_argument(ex, "StreamName and StreamARN do not name the same stream.");
         return NULL;

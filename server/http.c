@@ -30,6 +30,11 @@ static struct http_conn *conn_of(const struct http_exchange *ex)
     return (struct http_conn *)((char *)ex - offsetof(struct http_conn, ex));
 }
 
+struct bufferevent *http_conn_bev(const struct http_exchange *ex)
+{
+    return conn_of(ex)->bev;
+}
+
 static void set_deadline(struct http_conn *c, unsigned ms)
 {
     if (!ms) {

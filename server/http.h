@@ -60,6 +60,10 @@ struct http_server *http_server_new(struct event_base *base, const struct http_l
 /* Serves TLS (1.2 or later) with the PEM files. Call before http_server_listen. Returns 0 or
  * -EINVAL after logging why. */
 int http_server_tls(struct http_server *srv, const char *cert_file, const char *key_file);
+/* Asks clients for a certificate and checks it against the CAs in the PEM file; one without or with
+ * another is served all the same: http_client_certificate() tells. After http_server_tls. Returns 0
+ * or -EINVAL after logging why. */
+int http_server_client_ca(struct http_server *srv, const char *ca_file);
 /* Listens on "host:port" ("[::1]:80" for IPv6; port 0 takes a free one). Resolves the name (blocks;
  * start-up only). Returns 0, -EINVAL for a bad or unknown address, -EADDRINUSE, or another negative
  * errno. Logs nothing. */
@@ -74,6 +78,14 @@ void http_server_free(struct http_server *srv);
 
 /* The first header of that name (any case), or NULL. */
 const char *http_header(const struct http_exchange *ex, const char *name);
+
+struct http_certificate {
+    const char *invalid; /* why it is not accepted; NULL: it is */
+    char name[129];      /* the subject's common name, "" without one */
+    char id[65];         /* SHA-256 of the certificate, in hex */
+};
+/* The certificate that the client showed. Returns 0 or -ENOENT. */
+int http_client_certificate(const struct http_exchange *ex, struct http_certificate *out);
 
 /* Reads the body whole and calls done once. A body above max_bytes is answered with 413 here and
  * closed. */

@@ -107,6 +107,53 @@ int http_server_tls(struct http_server *srv, const char *cert_file, const char *
     return 0;
 }
 
+/* The handshake goes on whatever is shown; the result stays with the session. */
+static int keep_result(int ok, X509_STORE_CTX *store)
+{
+    return 1;
+}
+
+int http_server_client_ca(struct http_server *srv, const char *ca_file)
+{
+    static const unsigned char context[] = "kvpipe-server";
+    STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(ca_file);
+    if (!names || SSL_CTX_load_verify_locations(srv->tls, ca_file, NULL) != 1) {
+        log_error("http.tls",
+                  "file=%s error=\"no certificate in it\" expected=\"PEM certificates\"", ca_file);
+        sk_X509_NAME_pop_free(names, X509_NAME_free);
+        ERR_clear_error();
+        return -EINVAL;
+    }
+    SSL_CTX_set_client_CA_list(srv->tls, names);
+    SSL_CTX_set_verify(srv->tls, SSL_VERIFY_PEER, keep_result);
+    SSL_CTX_set_session_id_context(srv->tls, context, sizeof context - 1);
+    return 0;
+}
+
+int http_client_certificate(const struct http_exchange *ex, struct http_certificate *out)
+{
+    SSL *ssl = ex->tls ? bufferevent_openssl_get_ssl(http_conn_bev(ex)) : NULL;
+    X509 *x = ssl ? SSL_get0_peer_certificate(ssl) : NULL;
+    unsigned char md[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+    if (!x)
+        return -ENOENT;
+    *out = (struct http_certificate){.invalid = NULL};
+    long result = SSL_get_verify_result(ssl);
+    if (result != X509_V_OK)
+        out->invalid = X509_verify_cert_error_string(result);
+    X509_NAME *subject = X509_get_subject_name(x);
+    int n = X509_NAME_get_text_by_NID(subject, NID_commonName, NULL, 0);
+    if (n > 0 && (size_t)n < sizeof out->name)
+        X509_NAME_get_text_by_NID(subject, NID_commonName, out->name, sizeof out->name);
+    if (strlen(out->name) != (size_t)(n > 0 ? n : 0))
+        out->name[0] = '\0'; /* too long, or a NUL inside */
+    X509_digest(x, EVP_sha256(), md, &len);
+    for (unsigned i = 0; i < len && i < 32; i++)
+        snprintf(out->id + 2 * i, 3, "%02x", md[i]);
+    return 0;
+}
+
 static void name_peer(struct http_conn *c, const struct sockaddr *sa, int len)
 {
     char host[64] = "?", port[8] = "0";

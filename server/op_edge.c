@@ -218,16 +218,20 @@ const struct operation op_start_edge_configuration_update = {.name = "StartEdgeC
                                                              .method = "POST",
                                                              .path =
                                                                  "/startEdgeConfigurationUpdate",
-                                                             .handle = start};
+                                                             .handle = start,
+                                                             .access_denied = true};
 const struct operation op_describe_edge_configuration = {.name = "DescribeEdgeConfiguration",
                                                          .method = "POST",
                                                          .path = "/describeEdgeConfiguration",
-                                                         .handle = describe};
+                                                         .handle = describe,
+                                                         .access_denied = true};
 const struct operation op_delete_edge_configuration = {.name = "DeleteEdgeConfiguration",
                                                        .method = "POST",
                                                        .path = "/deleteEdgeConfiguration",
-                                                       .handle = delete_edge};
+                                                       .handle = delete_edge,
+                                                       .access_denied = true};
 const struct operation op_list_edge_agent_configurations = {.name = "ListEdgeAgentConfigurations",
                                                             .method = "POST",
                                                             .path = "/listEdgeAgentConfigurations",
-                                                            .handle = list};
+                                                            .handle = list,
+                                                            .on_all = true};

@@ -74,9 +74,11 @@ static void describe(struct server *server, struct http_exchange *ex, json_t *bo
 const struct operation op_update_image_generation = {.name = "UpdateImageGenerationConfiguration",
                                                      .method = "POST",
                                                      .path = "/updateImageGenerationConfiguration",
-                                                     .handle = update};
+                                                     .handle = update,
+                                                     .access_denied = true};
 const struct operation op_describe_image_generation = {
     .name = "DescribeImageGenerationConfiguration",
     .method = "POST",
     .path = "/describeImageGenerationConfiguration",
-    .handle = describe};
+    .handle = describe,
+    .access_denied = true};

@@ -60,5 +60,8 @@ static void handle(struct server *server, struct http_exchange *ex, json_t *body
         list(server, ex, after, prefix, max);
 }
 
-const struct operation op_list_streams = {
-    .name = "ListStreams", .method = "POST", .path = "/listStreams", .handle = handle};
+const struct operation op_list_streams = {.name = "ListStreams",
+                                          .method = "POST",
+                                          .path = "/listStreams",
+                                          .handle = handle,
+                                          .on_all = true};

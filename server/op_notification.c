@@ -31,8 +31,10 @@ static void describe(struct server *server, struct http_exchange *ex, json_t *bo
 const struct operation op_update_notification = {.name = "UpdateNotificationConfiguration",
                                                  .method = "POST",
                                                  .path = "/updateNotificationConfiguration",
-                                                 .handle = update};
+                                                 .handle = update,
+                                                 .access_denied = true};
 const struct operation op_describe_notification = {.name = "DescribeNotificationConfiguration",
                                                    .method = "POST",
                                                    .path = "/describeNotificationConfiguration",
-                                                   .handle = describe};
+                                                   .handle = describe,
+                                                   .access_denied = true};

@@ -136,11 +136,18 @@ const struct operation op_list_tags_for_stream = {.name = "ListTagsForStream",
                                                   .method = "POST",
                                                   .path = "/listTagsForStream",
                                                   .handle = list_stream};
-const struct operation op_tag_resource = {
-    .name = "TagResource", .method = "POST", .path = "/TagResource", .handle = tag_resource};
-const struct operation op_untag_resource = {
-    .name = "UntagResource", .method = "POST", .path = "/UntagResource", .handle = untag_resource};
+const struct operation op_tag_resource = {.name = "TagResource",
+                                          .method = "POST",
+                                          .path = "/TagResource",
+                                          .handle = tag_resource,
+                                          .access_denied = true};
+const struct operation op_untag_resource = {.name = "UntagResource",
+                                            .method = "POST",
+                                            .path = "/UntagResource",
+                                            .handle = untag_resource,
+                                            .access_denied = true};
 const struct operation op_list_tags_for_resource = {.name = "ListTagsForResource",
                                                     .method = "POST",
                                                     .path = "/ListTagsForResource",
-                                                    .handle = list_resource};
+                                                    .handle = list_resource,
+                                                    .access_denied = true};

@@ -7,9 +7,11 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "server/access.h"
 #include "server/auth.h"
 #include "server/error.h"
 #include "server/http.h"
+#include "server/role_credentials.h"
 #include "server/stage.h"
 
 #define BODY_MAX_BYTES 65536
@@ -97,37 +99,58 @@ static struct server *server_of(struct http_exchange *ex)
     return ex->data;
 }
 
-static bool allowed(struct server *server, struct http_exchange *ex, enum auth_body kind,
-                    const uint8_t *body, size_t len)
+static bool known(struct server *server, struct http_exchange *ex, const struct operation *op,
+                  enum auth_body kind, const uint8_t *body, size_t len, struct auth_caller *caller)
 {
     struct auth_error error;
-    if (auth_check(server->keys, ex, kind, body, len, clock_wall_ns() / NS_PER_S, &error) == 0)
+    int64_t now_s = clock_wall_ns() / NS_PER_S;
+    if (auth_check(&server->auth, ex, kind, body, len, now_s, caller, &error) == 0)
         return true;
-    log_info("server.refused", "peer=%s path=%s error=%s", ex->peer, ex->path, error.name);
-    error_reply(ex, error.status, error.name, "%s", error.message);
+    const char *name = error.name ? error.name : access_denied_name(op);
+    log_info("server.refused", "peer=%s path=%s error=%s", ex->peer, ex->path, name);
+    error_reply(ex, error.status, name, "%s", error.message);
     return false;
+}
+
+static json_t *read_json(struct http_exchange *ex, const uint8_t *body, size_t len)
+{
+    json_error_t err;
+    json_t *json =
+        len ? json_loadb((const char *)body, len, JSON_REJECT_DUPLICATES, &err) : json_object();
+    if (json_is_object(json))
+        return json;
+    if (json)
+        error_invalid_argument(ex, "The body is not a JSON object.");
+    else
+        error_invalid_argument(ex, "The body is not JSON: line %d: %s.", err.line, err.text);
+    json_decref(json);
+    return NULL;
 }
 
 static void on_body(struct http_exchange *ex, const uint8_t *body, size_t len)
 {
     struct server *server = server_of(ex);
     const struct operation *op = find(ex->path);
+    struct auth_caller caller;
     ex->data = NULL;
-    if (!allowed(server, ex, AUTH_BODY_KNOWN, body, len))
+    if (!known(server, ex, op, AUTH_BODY_KNOWN, body, len, &caller))
         return;
-    json_error_t err;
-    json_t *json =
-        len ? json_loadb((const char *)body, len, JSON_REJECT_DUPLICATES, &err) : json_object();
-    if (!json_is_object(json)) {
-        if (json)
-            error_invalid_argument(ex, "The body is not a JSON object.");
-        else
-            error_invalid_argument(ex, "The body is not JSON: line %d: %s.", err.line, err.text);
-    } else {
-        log_debug("server.request", "peer=%s operation=%s", ex->peer, op->name);
+    json_t *json = read_json(ex, body, len);
+    if (json && access_allowed(server, ex, op, &caller, json)) {
+        log_debug("server.request", "peer=%s key=%s operation=%s", ex->peer, caller.access_key,
+                  op->name);
         op->handle(server, ex, json);
     }
     json_decref(json);
+}
+
+static void start_stream(struct server *server, struct http_exchange *ex,
+                         const struct operation *op)
+{
+    struct auth_caller caller;
+    if (known(server, ex, op, AUTH_BODY_STREAMED, NULL, 0, &caller) &&
+        access_allowed(server, ex, op, &caller, NULL))
+        op->handle(server, ex, NULL);
 }
 
 void route_request(void *arg, struct http_exchange *ex)
@@ -136,6 +159,10 @@ void route_request(void *arg, struct http_exchange *ex)
     error_request_id(ex);
     if (server->draining) {
         error_reply(ex, 503, "ServiceUnavailable", "The server is stopping.");
+        return;
+    }
+    if (role_credentials_path(ex->path)) {
+        role_credentials_handle(server, ex);
         return;
     }
     const struct operation *op = find(ex->path);
@@ -149,8 +176,7 @@ void route_request(void *arg, struct http_exchange *ex)
                     "%s is an operation of the API that this kvpipe-server does not have yet.",
                     op->name);
     } else if (op->streams) {
-        if (allowed(server, ex, AUTH_BODY_STREAMED, NULL, 0))
-            op->handle(server, ex, NULL);
+        start_stream(server, ex, op);
     } else {
         ex->data = server;
         http_read_body(ex, op->body_max_bytes ? op->body_max_bytes : BODY_MAX_BYTES, on_body);

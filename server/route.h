@@ -14,6 +14,8 @@ struct server;
 
 struct operation {
     const char *name, *method, *path;
+    bool access_denied;    /* who may not gets AccessDeniedException, else NotAuthorizedException */
+    bool on_all;           /* names no stream: what it is allowed on is all of them */
     bool streams;          /* handled when the headers are read, with no body */
     size_t body_max_bytes; /* 0: 64 KiB */
     /* body: the request's JSON object (borrowed), {} for an empty one; NULL when `streams`.

@@ -16,11 +16,13 @@
 #include "common/metrics.h"
 #include "common/report.h"
 #include "common/stage.h"
-#include "server/auth.h"
+#include "common/tls_files.h"
+#include "server/access_keys.h"
 #include "server/http.h"
 #include "server/kms.h"
 #include "server/put_media.h"
 #include "server/route.h"
+#include "server/sessions.h"
 #include "server/store.h"
 
 #define SWEEP_S 3600
@@ -33,26 +35,57 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
     store_sweep(server->store, clock_wall_ns());
 }
 
+static int start_tls(struct server *server, const struct conf_server *conf)
+{
+    int r = conf->tls_made
+                ? tls_files_ensure(conf->tls_cert, conf->tls_key, conf->listen, conf->tls_names)
+                : 0;
+    if (r)
+        log_error(
+            "server.certificate",
+            "file=%s error=\"%s\" action=\"make its directory writable, or set server.tls_cert "
+            "and tls_key\"",
+            conf->tls_cert, strerror(-r));
+    if (r == 0)
+        r = http_server_tls(server->http, conf->tls_cert, conf->tls_key);
+    if (r == 0 && conf->device_ca)
+        r = http_server_client_ca(server->http, conf->device_ca);
+    return r;
+}
+
+/* Beyond this machine only encrypted, and only with keys that a person chose. */
+static int check_address(const struct server *server, const struct conf_server *conf)
+{
+    if (http_address_is_loopback(conf->listen))
+        return 0;
+    if (!conf->tls)
+        log_error("server.listen",
+                  "address=%s error=\"will not serve clear text beyond this machine\" "
+                  "action=\"set server.tls: true (clients then trust RUN/tls/cert.pem), or "
+                  "tls_cert and tls_key, or listen on 127.0.0.1\"",
+                  conf->listen);
+    else if (!access_keys_chosen(server->auth.keys))
+        log_error(
+            "server.listen",
+            "address=%s keys=%s error=\"will not serve beyond this machine with only the key "
+            "that was made for it\" action=\"add a profile with aws_access_key_id and "
+            "aws_secret_access_key of your own to the keys file (openssl rand -hex 20 makes a "
+            "secret), or listen on 127.0.0.1\"",
+            conf->listen, conf->keys);
+    else
+        return 0;
+    return -EINVAL;
+}
+
 static int start_http(struct server *server, const struct conf_server *conf)
 {
     server->http = http_server_new(server->base, NULL, route_request, server);
-    if (conf->tls_cert || conf->tls_key) {
-        if (!conf->tls_cert || !conf->tls_key) {
-            log_error(
-                "server.tls",
-                "error=\"server.tls_cert and server.tls_key belong together\" action=\"set both\"");
-            return -EINVAL;
-        }
-        if (http_server_tls(server->http, conf->tls_cert, conf->tls_key) < 0)
-            return -EINVAL;
-    } else if (!http_address_is_loopback(conf->listen)) {
-        log_error("server.listen",
-                  "address=%s error=\"will not serve clear text beyond this machine\" "
-                  "action=\"set server.tls_cert and server.tls_key, or listen on 127.0.0.1\"",
-                  conf->listen);
-        return -EINVAL;
-    }
-    int r = http_server_listen(server->http, conf->listen);
+    int r = check_address(server, conf);
+    if (r == 0 && conf->tls)
+        r = start_tls(server, conf);
+    if (r)
+        return r;
+    r = http_server_listen(server->http, conf->listen);
     if (r == -EADDRINUSE)
         log_error(
             "server.listen",
@@ -64,6 +97,16 @@ static int start_http(struct server *server, const struct conf_server *conf)
             "server.listen",
             "address=%s error=\"%s\" action=\"set server.listen to host:port of this machine\"",
             conf->listen, strerror(-r));
+    return r;
+}
+
+static int open_sessions(struct server *server, const struct conf_server *conf)
+{
+    if (!conf->device_ca)
+        return 0;
+    char *path = xasprintf("%s/session.key", conf->data);
+    int r = sessions_open(path, conf->roles, conf->roles_count, &server->auth.sessions);
+    free(path);
     return r;
 }
 
@@ -88,7 +131,8 @@ static void teardown(struct stage *stage)
     http_server_free(server->http);
     store_close(&server->store);
     kms_free(&server->kms);
-    auth_free(&server->keys);
+    access_keys_free(&server->auth.keys);
+    sessions_free(&server->auth.sessions);
     if (server->sweep)
         event_free(server->sweep);
     if (server->drained)
@@ -120,13 +164,15 @@ static int setup(struct stage *stage)
     TAILQ_INIT(&server->put_sessions);
     stage->state = server;
     raise_descriptor_limit();
-    int r = auth_load(conf->server.keys, &server->keys);
+    int r = access_keys_load(conf->server.keys, &server->auth.keys);
     if (r == 0)
         r = store_open(server->base, conf->server.data, conf->endpoint.region, &server->store);
     if (r == 0 && conf->server.master_keys)
         r = kms_file_open(conf->server.master_keys, &server->kms);
     if (r == 0)
         store_use_kms(server->store, server->kms);
+    if (r == 0)
+        r = open_sessions(server, &conf->server);
     if (r == 0)
         r = start_http(server, &conf->server);
     if (r) {
@@ -137,7 +183,7 @@ static int setup(struct stage *stage)
     event_add(server->sweep, &hourly);
     on_sweep(-1, 0, server);
     log_info("server.ready", "listen=%s port=%u tls=%s data=%s", conf->server.listen,
-             http_server_port(server->http), conf->server.tls_cert ? "yes" : "no",
+             http_server_port(server->http), conf->server.tls ? conf->server.tls_cert : "no",
              conf->server.data);
     stage_ready(stage);
     return 0;

@@ -7,7 +7,8 @@
 #include <stdbool.h>
 #include <sys/queue.h>
 
-struct auth_keys;
+#include "server/auth.h"
+
 struct conf_limits;
 struct event;
 struct event_base;
@@ -25,7 +26,7 @@ struct server {
     struct http_server *http;
     struct store *store;
     struct kms *kms; /* NULL: no master keys are configured */
-    struct auth_keys *keys;
+    struct auth auth;
     struct event *sweep, *drained;
     TAILQ_HEAD(, put_media) put_sessions;
     bool draining;

@@ -29,8 +29,6 @@
 /* Fragments that come sooner after a commit share the next one. */
 #define COMMIT_INTERVAL_NS (50 * NS_PER_MS)
 
-#define ACCOUNT "000000000000"
-
 struct store {
     struct archive *archive;
     struct archive_reader *reader;
@@ -106,6 +104,20 @@ struct stream *store_find(struct store *s, const char *name)
         if (!strcmp(st->name, name))
             return st;
     return NULL;
+}
+
+struct stream *store_find_arn(struct store *s, const char *arn)
+{
+    struct stream *st;
+    TAILQ_FOREACH (st, &s->streams, link)
+        if (!strcmp(st->arn, arn))
+            return st;
+    return NULL;
+}
+
+const char *store_region(const struct store *s)
+{
+    return s->region;
 }
 
 static void load_stream(void *arg, const struct archive_stream *row)
@@ -250,8 +262,8 @@ struct stream *store_create(struct store *s, const struct stream_spec *spec,
     /* for people; a file name has at most 255 bytes */
     snprintf(st->folder, sizeof st->folder, "%.200s-%s", st->name, st->code);
     new_version(st->version);
-    st->arn = xasprintf("arn:aws:kinesisvideo:%s:" ACCOUNT ":stream/%s/%s", s->region, st->name,
-                        st->code);
+    st->arn = xasprintf("arn:aws:kinesisvideo:%s:" SERVER_ACCOUNT ":stream/%s/%s", s->region,
+                        st->name, st->code);
     st->media_type = xstrdup(spec->media_type);
     st->device_name = xstrdup(spec->device_name);
     st->kms_key = xstrdup(spec->kms_key);

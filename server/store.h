@@ -20,6 +20,8 @@ struct kms;
 struct store;
 struct stream;
 
+#define SERVER_ACCOUNT "000000000000" /* in every ARN */
+
 enum stream_status { STREAM_NONE, STREAM_CREATING, STREAM_ACTIVE, STREAM_DELETING };
 
 /* A whole fragment in memory. Reference-counted, loop thread only. */
@@ -85,6 +87,8 @@ void store_close(struct store **s);
 
 struct stream *store_first(struct store *s); /* by name; next: TAILQ_NEXT(stream, link) */
 struct stream *store_find(struct store *s, const char *name);
+struct stream *store_find_arn(struct store *s, const char *arn);
+const char *store_region(const struct store *s);
 struct stream *stream_ref(struct stream *st);
 void stream_unref(struct stream **st);
 

@@ -83,6 +83,21 @@ START_TEST(defaults_are_as_documented)
 }
 END_TEST
 
+START_TEST(tls_makes_a_certificate_that_the_pipeline_trusts)
+{
+    struct conf *c = good(ONE "server: {tls: true}\n");
+    ck_assert(c->server.tls && c->server.tls_made && c->endpoint.own);
+    ck_assert_str_eq(c->server.tls_cert, "run/tls/cert.pem");
+    ck_assert_str_eq(c->server.tls_key, "run/tls/key.pem");
+    ck_assert_str_eq(c->endpoint.url, "https://127.0.0.1:8480");
+    ck_assert_str_eq(c->endpoint.ca_file, "run/tls/cert.pem");
+    conf_free(&c);
+    c = good(ONE "server: {tls_cert: /c.pem, tls_key: /k.pem}\n");
+    ck_assert(c->server.tls && !c->server.tls_made);
+    conf_free(&c);
+}
+END_TEST
+
 START_TEST(without_endpoint_it_is_our_own_server)
 {
     struct conf *c = good(ONE);
@@ -277,6 +292,19 @@ static const struct {
     {CAM("link: {keys: k, plaintext: true}\n"), "expected one of them"},
     {CAM("server: {listen: x}\n"), "server.listen: 'x' is not allowed; expected HOST:PORT"},
     {CAM("server: {tls_cert: x}\n"), "only one of tls_cert and tls_key"},
+    {CAM("server: {tls: false, tls_cert: x, tls_key: y}\n"), "server.tls is false but tls_cert"},
+    {CAM("server: {tls_names: a, tls_cert: x, tls_key: y}\n"), "server.tls_names is for a"},
+    {CAM("server: {device_ca: x, roles: [{alias: a, policy: p}]}\n"), "over TLS only"},
+    {CAM("server: {tls: true, roles: [{alias: a, policy: p}]}\n"),
+     "server.roles without device_ca"},
+    {CAM("server: {tls: true, device_ca: x}\n"), "server.device_ca without roles"},
+    {CAM("server: {tls: true, device_ca: x, roles: [{alias: a b, policy: p}]}\n"), "'alias: NAME'"},
+    {CAM("server: {tls: true, device_ca: x, roles: [{alias: a}]}\n"), "no policy"},
+    {CAM("server: {tls: true, device_ca: x, roles: [{alias: a, policy: p, things: /}]}\n"),
+     "pattern of thing names"},
+    {CAM("server: {tls: true, device_ca: x, roles: [{alias: a, policy: p}, {alias: a, policy: "
+         "p}]}\n"),
+     "'a' is there twice"},
     {CAM("endpoint: {url: 'ftp://x'}\n"), "expected http://HOST:PORT"},
     {CAM("endpoint: {url: 'https://a:b@x'}\n"), "endpoint.url holds a user or password"},
     {CAM("endpoint: {region: 'a b'}\n"), "region 'a b' is not allowed"},
@@ -397,6 +425,7 @@ int main(void)
     TCase *t = tcase_create("conf");
     clean_environment();
     tcase_add_test(t, defaults_are_as_documented);
+    tcase_add_test(t, tls_makes_a_certificate_that_the_pipeline_trusts);
     tcase_add_test(t, without_endpoint_it_is_our_own_server);
     tcase_add_test(t, a_region_in_the_file_means_the_service);
     tcase_add_test(t, the_environment_gives_region_run_log_and_url);
