@@ -284,6 +284,11 @@ static int insert_row(struct archive *a, int64_t stream, const struct archive_ro
                        row->server_ms, row->producer_ms, row->length_ms);
 }
 
+int archive_check_key(struct archive *a, const char *kms_key)
+{
+    return kms_check(a->kms, kms_key);
+}
+
 int archive_append(struct archive *a, struct archive_file *f, const struct archive_target *t,
                    const struct blob *header, const struct blob *data, struct archive_row *row)
 {

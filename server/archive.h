@@ -66,6 +66,9 @@ int archive_delete_stream(struct archive *a, int64_t id, const char *folder,
 void archive_purge(struct archive *a, const char *folder);
 struct archive_file *archive_file_new(void);
 void archive_file_free(struct archive *a, struct archive_file **f);
+/* Whether what a stream's KmsKeyId (NULL: none given) says can be done now: 0 or a negated
+ * kms_error. */
+int archive_check_key(struct archive *a, const char *kms_key);
 /* Appends header (in a new file only) and fragment; `row` gives seq, times and lengths of the
  * parts, the rest is filled in. Starts a new file every few minutes and when the header changes.
  * Returns 0, a negative errno or a negated kms_error; the file is then as it was. */
@@ -102,9 +105,7 @@ int archive_list(struct archive_reader *r, int64_t stream, enum archive_clock cl
                  int64_t from_ms, int64_t to_ms, int64_t after_ms, int64_t after_seq,
                  struct archive_row *rows, int max);
 void archive_reader_use_kms(struct archive_reader *r, struct kms *kms);
-/* Whether what a stream's KmsKeyId (NULL: none given) says can be done now: 0 or a negated
- * kms_error. */
-int archive_check_key(struct archive_reader *r, const char *kms_key);
+int archive_reader_check_key(struct archive_reader *r, const char *kms_key);
 /* Opens the file of a row for reading. Returns 0, -ENOENT (the file is gone), another negative
  * errno or a negated kms_error. */
 int archive_in_open(struct archive_reader *r, int64_t stream, const char *folder, uint32_t file,

@@ -16,7 +16,7 @@
 #include "server/kms.h"
 #include "server/sql.h"
 
-int archive_check_key(struct archive_reader *r, const char *kms_key)
+int archive_reader_check_key(struct archive_reader *r, const char *kms_key)
 {
     return kms_check(r->kms, kms_key);
 }

@@ -85,26 +85,10 @@ static void log_unreadable(const struct chunks *c)
                   c->st->name, c->row.file, strerror(-c->result));
 }
 
-/* The stream's key is asked once, before anything of it goes out. */
-static bool key_usable(struct chunks *c, struct archive_reader *reader)
-{
-    if (c->key_checked)
-        return true;
-    c->result = archive_check_key(reader, c->st->kms_key);
-    c->key_checked = c->result == 0;
-    return c->key_checked;
-}
-
-static void key_run(struct store_read *r, struct archive_reader *reader)
-{
-    key_usable((struct chunks *)r, reader);
-}
-
 static void query_run(struct store_read *r, struct archive_reader *reader)
 {
     struct chunks *c = (struct chunks *)r;
-    if (key_usable(c, reader))
-        c->query(c, reader);
+    c->query(c, reader);
 }
 
 static void query_done(struct store_read *r)
@@ -119,10 +103,6 @@ static void query_done(struct store_read *r)
         c->answered(c);
     }
     chunks_pump(c);
-}
-
-static void nothing_asked(struct chunks *c)
-{
 }
 
 void chunks_query(struct chunks *c, void (*query)(struct chunks *c, struct archive_reader *reader),
@@ -283,15 +263,42 @@ static bool may_go_on(struct chunks *c)
     return false;
 }
 
+/* Before anything of the stream goes out, its key is asked, once. */
+static void key_run(struct store_read *r, struct archive_reader *reader)
+{
+    struct chunks *c = (struct chunks *)r;
+    c->key_result = archive_reader_check_key(reader, c->st->kms_key);
+}
+
+static void key_done(struct store_read *r)
+{
+    struct chunks *c = (struct chunks *)r;
+    if (!still_there(c))
+        return;
+    c->key_asked = true;
+    c->result = c->key_result;
+    if (c->result)
+        log_unreadable(c);
+    chunks_pump(c);
+}
+
+static void refuse(struct chunks *c)
+{
+    release(c);
+    c->result = c->key_result;
+    c->ops->unreadable(c, c->result);
+}
+
 void chunks_pump(struct chunks *c)
 {
     while (may_go_on(c)) {
-        if (!c->key_checked) {
-            c->answered = nothing_asked;
-            submit(c, key_run, query_done);
+        if (!c->key_asked) {
+            submit(c, key_run, key_done);
             return;
         }
-        if (c->sending) {
+        if (c->sending && c->key_result) {
+            refuse(c);
+        } else if (c->sending) {
             if (send_some(c) < 0)
                 return;
         } else {

@@ -68,7 +68,8 @@ struct chunks {
     struct rate fragments, bytes;
     int64_t pause_ns;
     bool busy, sending, over;
-    bool key_checked;
+    bool key_asked;
+    int key_result;
     struct fragment *live; /* its bytes, when it is in memory */
     struct archive_in *in; /* its file, when it is in the archive */
     enum chunk_part part;

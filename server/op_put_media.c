@@ -23,6 +23,7 @@
 #include "server/fragment_number.h"
 #include "server/http.h"
 #include "server/ingest.h"
+#include "server/kms.h"
 #include "server/put_clock.h"
 #include "server/put_media.h"
 #include "server/quota.h"
@@ -35,6 +36,11 @@ struct pending {
     LIST_ENTRY(pending) link;
     struct put_media *pm; /* NULL once the session is gone */
     int64_t timecode_ms, seq;
+};
+
+/* The answer to come whether the stream's key can be used. */
+struct key_check {
+    struct put_media *pm; /* NULL once the session is gone */
 };
 
 struct put_media {
@@ -51,6 +57,8 @@ struct put_media {
     bool listed; /* among the stream's producers */
     struct put_clock clock;
     struct rate bytes;
+    struct key_check *key_check; /* NULL: the answer is there */
+    int key_error;               /* enum kms_error, 0: the key can be used */
     int64_t slow_ns; /* until then nothing is read: the client is faster than it may be */
     struct event *slow;
     int64_t seq, timecode_ms, producer_ms, server_ms; /* of the open fragment */
@@ -71,21 +79,22 @@ static void ack(struct put_media *pm, const char *event, int64_t timecode_ms, in
     http_chunk(pm->ex, line, (size_t)n);
 }
 
-static void ack_error(struct put_media *pm, enum ingest_error id, bool has_fragment,
-                      int64_t timecode_ms, int64_t seq)
+static void ack_error(struct put_media *pm, int id, bool has_fragment, int64_t timecode_ms,
+                      int64_t seq)
 {
+    const char *code = kms_is_error(-id) ? kms_error_name(id) : ingest_error_name(id);
     char number[FRAGMENT_NUMBER_LEN], line[320], which[128] = "";
     fragment_number_format(seq, number);
     if (has_fragment)
         snprintf(which, sizeof which, "\"FragmentTimecode\":%" PRId64 ",\"FragmentNumber\":\"%s\",",
                  timecode_ms, number);
     log_info("server.put_media.error", "stream=%s peer=%s fragment=%s id=%d code=%s", pm->st->name,
-             pm->ex->peer, has_fragment ? number : "-", id, ingest_error_name(id));
+             pm->ex->peer, has_fragment ? number : "-", id, code);
     if (!pm->acks)
         return;
     int n = snprintf(line, sizeof line,
                      "{\"EventType\":\"ERROR\",%s\"ErrorId\":%d,\"ErrorCode\":\"%s\"}\n", which, id,
-                     ingest_error_name(id));
+                     code);
     http_chunk(pm->ex, line, (size_t)n);
 }
 
@@ -118,6 +127,13 @@ static void resume(struct put_media *pm)
     http_pause_body(pm->ex, false);
 }
 
+static int error_of(const struct put_media *pm, int result)
+{
+    if (kms_is_error(result))
+        return -result;
+    return pm->st->status == STREAM_ACTIVE ? INGEST_ARCHIVAL : INGEST_STREAM_NOT_ACTIVE;
+}
+
 static void stored(void *arg, struct fragment *f, int result)
 {
     struct pending *p = arg;
@@ -128,9 +144,7 @@ static void stored(void *arg, struct fragment *f, int result)
         if (result > 0)
             ack(pm, "PERSISTED", p->timecode_ms, p->seq);
         else if (result < 0)
-            ack_error(pm,
-                      pm->st->status == STREAM_ACTIVE ? INGEST_ARCHIVAL : INGEST_STREAM_NOT_ACTIVE,
-                      true, p->timecode_ms, p->seq);
+            ack_error(pm, error_of(pm, result), true, p->timecode_ms, p->seq);
         if (result < 0)
             pm->over = true;
         resume(pm);
@@ -138,6 +152,44 @@ static void stored(void *arg, struct fragment *f, int result)
             end_input(pm);
     }
     free(p);
+}
+
+/* ---- the stream's key ---- */
+
+/* The open fragment is refused, and what follows. */
+static void refuse_key(struct put_media *pm)
+{
+    ingest_abort(&pm->ingest);
+    ack_error(pm, pm->key_error, true, pm->timecode_ms, pm->seq);
+    pm->over = true;
+}
+
+static void key_checked(void *arg, int result)
+{
+    struct key_check *k = arg;
+    struct put_media *pm = k->pm;
+    free(k);
+    if (!pm)
+        return;
+    pm->key_check = NULL;
+    if (pm->key_error || !kms_is_error(result))
+        return;
+    pm->key_error = -result;
+    log_error("server.put_media.key",
+              "stream=%s key=%s error=%s action=\"see MASTER KEYS in kvpipe-server(1)\"",
+              pm->st->name, pm->st->kms_key ? pm->st->kms_key : KMS_DEFAULT_KEY,
+              kms_error_name(-result));
+    if (!pm->over && ingest_in_fragment(&pm->ingest)) {
+        refuse_key(pm);
+        end_input(pm);
+    }
+}
+
+static void check_key(struct put_media *pm)
+{
+    pm->key_check = xcalloc(1, sizeof *pm->key_check);
+    pm->key_check->pm = pm;
+    store_check_key(pm->st, key_checked, pm->key_check);
 }
 
 /* ---- what ingest finds ---- */
@@ -162,6 +214,8 @@ static void on_begin(void *arg, int64_t timecode_ms, int64_t producer_ms)
               rate_spend(&pm->st->quota.put_fragments, l->put_media_fragments,
                          (double)l->put_media_fragments * l->burst_s, 1, mono));
     ack(pm, "BUFFERING", timecode_ms, pm->seq);
+    if (pm->key_error)
+        refuse_key(pm);
 }
 
 static void on_complete(void *arg, const struct ingest_fragment *in)
@@ -265,6 +319,8 @@ static void on_closed(struct http_exchange *ex)
     end_input(pm);
     LIST_FOREACH (p, &pm->pending, link)
         p->pm = NULL;
+    if (pm->key_check)
+        pm->key_check->pm = NULL;
     log_debug("server.put_media.closed", "stream=%s peer=%s cut=%d", pm->st->name, ex->peer,
               ex->cut);
     if (pm->server->stage && TAILQ_EMPTY(&pm->st->producers))
@@ -460,6 +516,7 @@ static void handle(struct server *server, struct http_exchange *ex, json_t *body
     http_add_header(ex, "Content-Type", "application/json");
     http_stream_body(ex, &body_ops);
     http_start(ex, 200);
+    check_key(pm);
     if (server->stage)
         report_state(server->stage->report, pm->st->name, "live", "");
     log_debug("server.put_media.open", "stream=%s peer=%s", pm->st->name, ex->peer);

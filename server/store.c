@@ -14,6 +14,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "server/kms.h"
 
 /* Retention 0: the host buffer of media-api.md section 4.4. */
 #define BUFFER_NS (300 * NS_PER_S)
@@ -395,6 +396,35 @@ void store_delete(struct stream *st, void (*done)(void *arg, int result), void *
     job_thread_submit(st->store->writer_thread, &d->job);
 }
 
+struct key_job {
+    struct job job;
+    struct stream *st;
+    void (*done)(void *arg, int result);
+    void *arg;
+};
+
+static void key_run(struct job *job, void *ctx)
+{
+    struct archive *a = ctx;
+    job->result = archive_check_key(a, ((struct key_job *)job)->st->kms_key);
+}
+
+static void key_done(struct job *job)
+{
+    struct key_job *k = (struct key_job *)job;
+    k->done(k->arg, job->result);
+    stream_unref(&k->st);
+    free(k);
+}
+
+void store_check_key(struct stream *st, void (*done)(void *arg, int result), void *arg)
+{
+    struct key_job *k = xcalloc(1, sizeof *k);
+    *k = (struct key_job){
+        .job = {.run = key_run, .done = key_done}, .st = stream_ref(st), .done = done, .arg = arg};
+    job_thread_submit(st->store->writer_thread, &k->job);
+}
+
 /* ---- fragments ---- */
 
 struct fragment *fragment_new(struct blob *header, struct blob *data)
@@ -514,9 +544,10 @@ static void append_done(struct job *job)
         a->st->persisted++;
         a->st->persisted_bytes += a->row.length;
     } else if (a->st->status == STREAM_ACTIVE) {
-        log_error("server.archive.append",
-                  "stream=%s error=\"%s\" action=\"free space or check the disk\"", a->st->name,
-                  strerror(-job->result));
+        log_error("server.archive.append", "stream=%s error=\"%s\" action=\"%s\"", a->st->name,
+                  kms_is_error(job->result) ? kms_error_name(-job->result) : strerror(-job->result),
+                  kms_is_error(job->result) ? "see MASTER KEYS in kvpipe-server(1)"
+                                            : "free space or check the disk");
         drop_from_ring(a->st, a->f);
     }
     trim_ring(a->st);

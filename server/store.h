@@ -82,6 +82,8 @@ struct stream_spec { /* for store_create; strings borrowed, NULL = not given */
 int store_open(struct event_base *base, const char *dir, const char *region, struct store **out);
 /* The keeper of the keys of encrypted streams, borrowed; before anything else. */
 void store_use_kms(struct store *s, struct kms *kms);
+/* Whether the stream's key can be used now: done runs in the loop with 0 or a negated kms_error. */
+void store_check_key(struct stream *st, void (*done)(void *arg, int result), void *arg);
 /* Writes what waits, ends the threads, frees all. Blocks. Streams must have no other users. */
 void store_close(struct store **s);
 
