@@ -10,6 +10,7 @@
 #include "server/auth.h"
 #include "server/error.h"
 #include "server/http.h"
+#include "server/kms.h"
 #include "server/route.h"
 #include "server/stage.h"
 #include "server/store.h"
@@ -111,4 +112,19 @@ bool access_allowed(struct server *server, struct http_exchange *ex, const struc
     snprintf(all, sizeof all, "arn:aws:kinesisvideo:%s:" SERVER_ACCOUNT ":stream/*",
              store_region(server->store));
     return named || may(server, ex, op, caller, all);
+}
+
+bool access_key_allowed(struct server *server, const struct stream *st, const char *action)
+{
+    const struct auth_caller *caller = server->caller;
+    char id[2100], arn[2300];
+    kms_plain_id(st->kms_key ? st->kms_key : KMS_DEFAULT_KEY, id, sizeof id);
+    if (!caller || !caller->policy || !strcmp(id, KMS_DEFAULT_KEY))
+        return true;
+    snprintf(arn, sizeof arn, "arn:aws:kms:%s:" SERVER_ACCOUNT ":%s%s", store_region(server->store),
+             strncmp(id, "alias/", 6) ? "key/" : "", id);
+    if (auth_may(caller, action, arn))
+        return true;
+    log_info("server.denied", "key=%s action=%s resource=%s", caller->access_key, action, arn);
+    return false;
 }

@@ -293,6 +293,8 @@ int archive_append(struct archive *a, struct archive_file *f, const struct archi
                    const struct blob *header, const struct blob *data, struct archive_row *row)
 {
     int r = begin(a);
+    if (r == 0 && f->seal) /* a key that was disabled meanwhile stores no more, new file or not */
+        r = kms_check(a->kms, t->kms_key);
     if (r == 0 && !fits(f, header))
         r = new_file(a, f, t, header);
     if (r)

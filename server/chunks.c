@@ -15,6 +15,7 @@
 #include "common/conf.h"
 #include "common/log.h"
 #include "media/mkv_writer.h"
+#include "server/access.h"
 #include "server/http.h"
 #include "server/kms.h"
 #include "server/stage.h"
@@ -267,7 +268,8 @@ static bool may_go_on(struct chunks *c)
 static void key_run(struct store_read *r, struct archive_reader *reader)
 {
     struct chunks *c = (struct chunks *)r;
-    c->key_result = archive_reader_check_key(reader, c->st->kms_key);
+    if (!c->key_result)
+        c->key_result = archive_reader_check_key(reader, c->st->kms_key);
 }
 
 static void key_done(struct store_read *r)
@@ -337,6 +339,8 @@ void chunks_start(struct chunks *c, const struct chunks_ops *ops, struct server 
     c->server = server;
     c->ex = ex;
     c->st = stream_ref(st);
+    if (!access_key_allowed(server, st, "kms:Decrypt"))
+        c->key_result = -KMS_ACCESS_DENIED;
     c->pause = evtimer_new(server->base, on_pause_over, c);
     buf_init(&c->before, TAGS_MAX_BYTES);
     buf_init(&c->behind, TAGS_MAX_BYTES);

@@ -18,6 +18,7 @@
 #include "common/mem.h"
 #include "common/report.h"
 #include "common/stage.h"
+#include "server/access.h"
 #include "server/error.h"
 #include "server/field.h"
 #include "server/fragment_number.h"
@@ -187,6 +188,8 @@ static void key_checked(void *arg, int result)
 
 static void check_key(struct put_media *pm)
 {
+    if (!access_key_allowed(pm->server, pm->st, "kms:GenerateDataKey"))
+        pm->key_error = KMS_ACCESS_DENIED;
     pm->key_check = xcalloc(1, sizeof *pm->key_check);
     pm->key_check->pm = pm;
     store_check_key(pm->st, key_checked, pm->key_check);

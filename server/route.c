@@ -139,7 +139,9 @@ static void on_body(struct http_exchange *ex, const uint8_t *body, size_t len)
     if (json && access_allowed(server, ex, op, &caller, json)) {
         log_debug("server.request", "peer=%s key=%s operation=%s", ex->peer, caller.access_key,
                   op->name);
+        server->caller = &caller;
         op->handle(server, ex, json);
+        server->caller = NULL;
     }
     json_decref(json);
 }
@@ -149,8 +151,11 @@ static void start_stream(struct server *server, struct http_exchange *ex,
 {
     struct auth_caller caller;
     if (known(server, ex, op, AUTH_BODY_STREAMED, NULL, 0, &caller) &&
-        access_allowed(server, ex, op, &caller, NULL))
+        access_allowed(server, ex, op, &caller, NULL)) {
+        server->caller = &caller;
         op->handle(server, ex, NULL);
+        server->caller = NULL;
+    }
 }
 
 void route_request(void *arg, struct http_exchange *ex)

@@ -27,6 +27,7 @@ struct server {
     struct store *store;
     struct kms *kms; /* NULL: no master keys are configured */
     struct auth auth;
+    const struct auth_caller *caller; /* of the request whose operation is called; else NULL */
     struct event *sweep, *drained;
     TAILQ_HEAD(, put_media) put_sessions;
     bool draining;

@@ -623,7 +623,10 @@ START_TEST(key_that_is_disabled_stores_and_gives_nothing)
     master_key("Disabled");
     ck_assert_int_eq(read_back(st, one, out, sizeof out), -4501);
     log_set_level(LOG_NONE);
-    add(st, "OTHER", "two", 2000); /* a new file needs a new data key */
+    add(st, "HEAD", "two", 2000); /* in the file whose data key is there */
+    wait_done();
+    ck_assert_int_eq(last_result, -4501);
+    add(st, "OTHER", "two", 2000); /* in a new one */
     wait_done();
     ck_assert_int_eq(last_result, -4501);
     master_key("Enabled");
