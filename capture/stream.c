@@ -938,6 +938,7 @@ void stream_report(struct stream *s)
     metrics_set(m, METRIC_FRAMES_DROPPED, (double)stats.gap_frames);
     metrics_set(m, METRIC_WINDOW_FRAMES, (double)stats.held_items);
     metrics_set(m, METRIC_WINDOW_BYTES, (double)stats.held_bytes);
+    metrics_set(m, METRIC_WINDOW_AGE, clock_age_s(stats.oldest_ns));
     metrics_set(m, METRIC_RECONNECTS, (double)s->reconnects);
     metrics_set(m, METRIC_TIME_CORRECTIONS, (double)s->anchor.corrections);
 }

@@ -21,3 +21,9 @@ int64_t clock_wall_ns(void)
 {
     return now_ns(CLOCK_REALTIME);
 }
+
+double clock_age_s(int64_t wall_ns)
+{
+    int64_t now = wall_ns ? clock_wall_ns() : 0;
+    return now > wall_ns ? (double)(now - wall_ns) / (double)NS_PER_S : 0;
+}

@@ -15,4 +15,7 @@ int64_t clock_mono_ns(void);
 /* Wall clock in ns since 1970-01-01 UTC: for timestamps that leave the machine. May step. */
 int64_t clock_wall_ns(void);
 
+/* Seconds from a wall clock time until now; 0 for none (0) and for one that is to come. */
+double clock_age_s(int64_t wall_ns);
+
 #endif

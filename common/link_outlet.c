@@ -892,6 +892,10 @@ struct outlet_stats outlet_stream_stats(const struct outlet_stream *s)
     for (unsigned i = 0; i < LINK_TRACKS_MAX; i++) {
         stats.held_items += s->tracks[i].window.len;
         stats.held_bytes += s->tracks[i].window.bytes;
+        const struct link_item *oldest = link_window_oldest(&s->tracks[i].window);
+        if (oldest && oldest->captured_ns &&
+            (!stats.oldest_ns || oldest->captured_ns < stats.oldest_ns))
+            stats.oldest_ns = oldest->captured_ns;
     }
     return stats;
 }

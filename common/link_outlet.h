@@ -90,7 +90,8 @@ bool outlet_stream_is_open(const struct outlet_stream *s);
 bool outlet_stream_done(const struct outlet_stream *s); /* ended, and everything acked */
 struct outlet_stats {
     uint64_t held_items, held_bytes, sent_frames, sent_bytes, gap_frames;
-    bool open;                          /* a session is */
+    int64_t oldest_ns; /* wall clock when capture had the oldest frame held; 0: none, or unknown */
+    bool open;         /* a session is */
     uint64_t backlog_ms, backlog_bytes; /* in the uploader's spool, as the newest Ack tells */
 };
 struct outlet_stats outlet_stream_stats(const struct outlet_stream *s);

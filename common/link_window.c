@@ -88,7 +88,7 @@ struct link_item *link_window_find(struct link_window *w, uint64_t n)
     return NULL;
 }
 
-struct link_item *link_window_oldest(struct link_window *w)
+struct link_item *link_window_oldest(const struct link_window *w)
 {
     return w->len ? at(w, 0) : NULL;
 }

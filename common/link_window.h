@@ -28,7 +28,7 @@ void link_window_forget(struct link_window *w, uint64_t n);
  * window. */
 struct link_item *link_window_find(struct link_window *w, uint64_t n);
 /* Returns the oldest item, or NULL. */
-struct link_item *link_window_oldest(struct link_window *w);
+struct link_item *link_window_oldest(const struct link_window *w);
 struct link_item *link_window_newest(struct link_window *w);
 
 #endif

@@ -57,10 +57,13 @@ static const struct metrics_def table[METRICS] = {
     [METRIC_BACKLOG_FRAGMENTS] = {"backlog_fragments", GAUGE, .unit = "Count", .from = UPLOADER,
                                   .cloudwatch = "BacklogFragments",
                                   .help = "Fragments that the endpoint has not persisted"},
-    [METRIC_OFFSITE] = {"offsite_seconds", GAUGE, .unit = "Seconds", .from = UPLOADER,
+    [METRIC_SPOOL_AGE] =
+        {"spool_age_seconds", GAUGE, .unit = "Seconds", .from = UPLOADER, .cloudwatch = "SpoolAge",
+         .help = "Age of the oldest frame in the spool that the endpoint has not persisted"},
+    [METRIC_OFFSITE] = {"offsite_seconds", GAUGE, .unit = "Seconds", .from = MONITOR,
                         .cloudwatch = "SecondsUntilOffsite",
-                        .help = "Age of the oldest frame that the endpoint has not persisted: how "
-                                "much would be lost with this machine"},
+                        .help = "Age of the oldest frame, in any stage, that the endpoint has not "
+                                "persisted: what would be lost with this machine"},
     [METRIC_SPOOL_USED] = {"spool_used_bytes", GAUGE, .unit = "Bytes", .from = UPLOADER,
                            .cloudwatch = "SpoolUsed", .help = "Bytes of the stream's spool"},
     [METRIC_SPOOL_FREE] = {"spool_free_bytes", GAUGE, .unit = "Bytes", .from = UPLOADER,
@@ -72,6 +75,9 @@ static const struct metrics_def table[METRICS] = {
     /* --- how long it takes --- */
     [METRIC_ENCODE] = {"encode_seconds", TIMES, .from = ENCODER, .cloudwatch = "EncodeTime",
                        .help = "From a raw frame that goes into the encoder to what comes out"},
+    [METRIC_ENCODE_QUEUE] = {"encode_queue_frames", GAUGE, .unit = "Count", .from = ENCODER,
+                             .cloudwatch = "EncodeQueue",
+                             .help = "Frames that wait for an encoder or are in it"},
     [METRIC_SEND_LATENCY] = {"send_latency_seconds", TIMES, .from = UPLOADER,
                              .cloudwatch = "SendLatency",
                              .help = "From capture to the last byte of a live frame given to the "
@@ -166,9 +172,9 @@ static const struct metrics_def table[METRICS] = {
                              .cloudwatch = "ConnectionStaleEvents",
                              .help = "Times that the connection to the endpoint went stale"},
     /* --- states and settings --- */
-    [METRIC_STREAM_UP] = {"stream_up", GAUGE, .unit = "None", .from = MEDIA | UPLOADER,
-                          .cloudwatch = "StreamUp",
-                          .help = "1 while the stage says of the stream that it is live"},
+    [METRIC_STREAM_LIVE] = {"stream_live", GAUGE, .unit = "None", .from = MEDIA | UPLOADER | SERVER,
+                            .cloudwatch = "StreamLive",
+                            .help = "1 while the stage says of the stream that it is live"},
     [METRIC_BITRATE] = {"bitrate_kbps", GAUGE, .unit = "Kilobits/Second", .from = ENCODER,
                         .cloudwatch = "Bitrate", .help = "Bitrate that the encoder aims at"},
     /* --- processes --- */

@@ -17,6 +17,7 @@
 #include "common/mem.h"
 #include "common/metrics.h"
 #include "common/zmq_watch.h"
+#include "common/usage.h"
 #include "proto/report.pb-c.h"
 
 #define REPORT_VERSION 1
@@ -217,11 +218,22 @@ static void unfill(Kvpipe__Report *m)
 
 static void read_commands(struct report *r);
 
+static void sample(struct report *r)
+{
+    struct metrics *own = report_metrics(r, NULL);
+    struct usage usage;
+    if (r->conf.sample)
+        r->conf.sample(r->conf.arg);
+    if (usage_read(0, &usage) < 0)
+        return;
+    metrics_set(own, METRIC_PROCESS_CPU, usage.cpu_s);
+    metrics_set(own, METRIC_PROCESS_MEMORY, usage.rss_bytes);
+}
+
 static void send_report(struct report *r)
 {
     Kvpipe__Report m;
-    if (r->conf.sample)
-        r->conf.sample(r->conf.arg);
+    sample(r);
     fill(r, &m);
     size_t len = kvpipe__report__get_packed_size(&m);
     uint8_t *bytes = xmalloc(len);

@@ -334,6 +334,7 @@ struct encoder_stream_stats encoder_stream_stats(const struct encoder_stream *s)
             continue;
         raw = raw_track_stats(s->sides[i].raw);
         stats.dropped += raw.swallowed + raw.refused;
+        stats.queued += raw.held;
     }
     return stats;
 }

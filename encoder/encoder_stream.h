@@ -24,6 +24,7 @@ struct encoder_stream_ops {
 struct encoder_stream_stats {
     uint64_t frames_in, frames_out, bytes_out, dropped;
     uint32_t bitrate_kbps; /* asked of the video encoder */
+    unsigned queued;       /* frames that wait for an encoder or are in it */
 };
 
 /* Borrows name, conf and metrics (may be NULL) for its life; keeps base, probe, codec, ops and

@@ -326,6 +326,8 @@ static void sample(struct stage *st)
         metrics_set(m, METRIC_FRAMES_DROPPED, (double)n.dropped);
         metrics_set(m, METRIC_WINDOW_FRAMES, (double)held.held_items);
         metrics_set(m, METRIC_WINDOW_BYTES, (double)held.held_bytes);
+        metrics_set(m, METRIC_WINDOW_AGE, clock_age_s(held.oldest_ns));
+        metrics_set(m, METRIC_ENCODE_QUEUE, n.queued);
         metrics_set(m, METRIC_BITRATE, n.bitrate_kbps);
     }
 }

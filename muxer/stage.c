@@ -272,6 +272,7 @@ static void report_stream(struct report *r, struct stream *s)
         struct outlet_stats held = relay_stream_stats(s->session);
         metrics_set(m, METRIC_WINDOW_FRAMES, (double)held.held_items);
         metrics_set(m, METRIC_WINDOW_BYTES, (double)held.held_bytes);
+        metrics_set(m, METRIC_WINDOW_AGE, clock_age_s(held.oldest_ns));
     }
     note(s, st);
     report_state(r, s->name, state, s->note);

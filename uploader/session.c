@@ -15,7 +15,6 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
-#include "common/metrics.h"
 #include "common/sigv4.h"
 #include "uploader/session_private.h"
 
@@ -49,6 +48,7 @@ static void set_timer(struct session *s, int64_t wait_ns)
 static void close_request(struct session *s)
 {
     bool open = s->call != NULL;
+    s->stats.open = false;
     unsigned last_file = s->frag ? s->frag->file->number : 0;
     uint64_t last_offset = s->frag ? s->frag->offset : 0;
     http_request_cancel(s->call);
@@ -82,10 +82,17 @@ static uint64_t random64(void)
     return v;
 }
 
+static bool is_refused(const struct session *s)
+{
+    return (s->state == SESSION_SEND || s->state == SESSION_FENCE) && s->status != 200;
+}
+
 /* The one place that decides what follows a failure. */
 static void fail(struct session *s, const struct policy *p, const char *text)
 {
     char note[512];
+    if (p->action != POLICY_UNSIGNED || credentials_error(s->api->credentials)[0])
+        session_metrics_failed(&s->metrics, p->name, is_refused(s));
     close_request(s);
     archive_lookup_stop(s->lookup);
     if (p->action == POLICY_CREDENTIALS)
@@ -146,6 +153,7 @@ static bool sent_whole(const struct session *s, const struct spool_fragment *f)
 static void on_final_ack(struct session *s, struct spool_fragment *f, const struct ack *a)
 {
     if (sent_whole(s, f)) {
+        session_metrics_done(&s->metrics, f, clock_wall_ns());
         spool_done(s->spool, f);
         retry_works(&s->retry, s->last_ack_ns);
     } else {
@@ -172,6 +180,8 @@ static bool on_ack(struct session *s, const struct ack *a)
         on_error_ack(s, a, f ? f : a->has_timecode ? NULL : s->frag);
         return false;
     }
+    if (f)
+        session_metrics_ack(&s->metrics, f, a->event, sent_whole(s, f), s->last_ack_ns);
     bool final = a->event == ACK_PERSISTED ||
                  (a->event == ACK_RECEIVED && !endpoint_retention_hours(s->endpoint));
     if (final && f)
@@ -211,9 +221,13 @@ static void note_header(void *arg, int status, const char *name, const char *val
 
 static void on_header(void *arg, int status, const char *name, const char *value)
 {
+    struct session *s = arg;
     note_header(arg, status, name, value);
-    if (!name[0] && status == 200)
-        say(arg, "live", "");
+    if (name[0] || status != 200)
+        return;
+    s->stats.open = true;
+    histogram_add(s->metrics.answer, clock_mono_ns() - s->start_ns);
+    say(s, "live", "");
 }
 
 static void answered(struct session *s, int status)
@@ -657,8 +671,8 @@ struct session *session_create(struct event_base *base, struct api *api,
                           .stream = stream,
                           .spool = spool,
                           .ops = *ops,
-                          .arg = arg,
-                          .send_latency = metrics_histogram(metrics, METRIC_SEND_LATENCY)};
+                          .arg = arg};
+    session_metrics_init(&s->metrics, metrics);
     s->endpoint = endpoint_create(base, api, conf, stream->name, on_endpoint, s);
     s->lookup = archive_lookup_create(api, conf, stream->name, &lookup_ops, s);
     s->timer = evtimer_new(base, on_timer, s);

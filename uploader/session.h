@@ -19,6 +19,7 @@ struct session;
 struct session_stats {
     uint64_t bytes_out, sessions, reconnects; /* reconnects: sessions that ended with a failure */
     uint64_t acks;                            /* of what was sent: not IDLE */
+    bool open;                                /* a request is, and was answered 200 */
 };
 
 struct session_ops {

@@ -116,6 +116,8 @@ static bool next_fragment(struct session *s)
     s->frag = next;
     s->pos = from;
     next->sent = true;
+    next->first_ns = next->last_ns = clock_mono_ns();
+    next->counted = false;
     return true;
 }
 
@@ -136,16 +138,16 @@ static void note_latency(struct session *s)
         if (m->file > s->frag->file->number ||
             (m->file == s->frag->file->number && m->end > s->pos))
             break;
-        histogram_add(s->send_latency, now - m->captured_ns);
+        histogram_add(s->metrics.send_latency, now - m->captured_ns);
         s->first_mark = (s->first_mark + 1) % SESSION_MARKS;
         s->nmarks--;
     }
-    if (!s->latency_said && s->send_latency->count >= 100) {
+    if (!s->latency_said && s->metrics.send_latency->count >= 100) {
         s->latency_said = true;
         log_debug("uploader.session.latency", "stream=%s frames=%llu p50_ms=%.2f p99_ms=%.2f",
-                  s->stream->name, (unsigned long long)s->send_latency->count,
-                  histogram_quantile(s->send_latency, 0.5) / NS_PER_MS,
-                  histogram_quantile(s->send_latency, 0.99) / NS_PER_MS);
+                  s->stream->name, (unsigned long long)s->metrics.send_latency->count,
+                  histogram_quantile(s->metrics.send_latency, 0.5) / NS_PER_MS,
+                  histogram_quantile(s->metrics.send_latency, 0.99) / NS_PER_MS);
     }
 }
 
@@ -167,8 +169,10 @@ static ssize_t fill(struct session *s, uint8_t *dst, size_t cap)
         if (r < 0)
             return r;
         n += (size_t)r;
-        if (r > 0)
+        if (r > 0) {
+            s->frag->last_ns = clock_mono_ns();
             note_latency(s);
+        }
         bool over = !s->frag || (s->frag->complete && s->pos >= s->frag->end);
         if (over ? !next_fragment(s) : r == 0)
             break;

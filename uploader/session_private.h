@@ -5,12 +5,12 @@
 #define KVPIPE_UPLOADER_SESSION_PRIVATE_H
 
 #include "common/buf.h"
-#include "common/histogram.h"
 #include "uploader/ack.h"
 #include "uploader/archive_lookup.h"
 #include "uploader/endpoint.h"
 #include "uploader/retry.h"
 #include "uploader/session.h"
+#include "uploader/session_metrics.h"
 
 #define SESSION_MARKS 256
 
@@ -77,7 +77,7 @@ struct session {
     struct session_mark marks[SESSION_MARKS];
     unsigned first_mark, nmarks;
     struct session_stats stats;
-    struct histogram *send_latency; /* capture to the last byte of a live frame handed over */
+    struct session_metrics metrics;
     bool latency_said;
 };
 

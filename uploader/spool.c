@@ -94,10 +94,20 @@ static void sync_head(struct spool *s)
         syncer_request(s->syncer, head->fd, false, s->stream);
 }
 
+static void measure(struct spool *s, const struct spool_fragment *f)
+{
+    uint64_t ticks = f->latest > f->timecode ? f->latest - f->timecode : 0;
+    if (s->durations)
+        histogram_add(s->durations, (int64_t)(ticks * f->file->scale_ns));
+    if (s->sizes)
+        histogram_add(s->sizes, (int64_t)(f->end - f->offset));
+}
+
 static void fragment_complete(struct spool *s)
 {
     if (!s->open)
         return;
+    measure(s, s->open);
     s->open->complete = true;
     s->open = NULL;
     s->stats.fragments++;
@@ -376,6 +386,8 @@ int spool_append(struct spool *s, const struct link_item *item)
     s->ended = false;
     s->open->end = spool_head(s)->bytes;
     spool_fragment_count(s->open, item->track, item->seq, piece.relative);
+    if (piece.starts && item->captured_ns)
+        s->open->captured_ns = item->captured_ns;
     s->next[item->track - 1]++;
     s->stats.frames++;
     timeline_frame(&s->timeline, item->track, s->vector.v[0], item->seq, item->pts_ns,

@@ -26,6 +26,7 @@
 #include <sys/types.h>
 
 #include "common/conf.h"
+#include "common/histogram.h"
 #include "common/link.h"
 
 struct ledger_totals;
@@ -69,15 +70,18 @@ struct spool_fragment {
     uint32_t sum, crc;              /* as recorded; of all bytes written so far */
     struct spool_hole *holes;
     unsigned nholes;
-    bool own_tags;  /* Tags in front of its Cluster are its own: first of its segment. Else they
-                       belong to the fragment before (muxer/mux.h) */
-    bool complete;  /* no more blocks will come */
-    bool checked;   /* its checksum was compared */
-    bool done;      /* archived, or given up */
-    bool sent;      /* its first byte left in the present session */
-    bool listed;    /* session.c: the endpoint said that it has it */
-    bool doubt;     /* may be archived already: look it up before sending */
-    unsigned tries; /* ERROR acks for it */
+    bool own_tags; /* Tags in front of its Cluster are its own: first of its segment. Else they
+                      belong to the fragment before (muxer/mux.h) */
+    bool complete; /* no more blocks will come */
+    bool checked;  /* its checksum was compared */
+    bool done;     /* archived, or given up */
+    bool sent;     /* its first byte left in the present session */
+    bool listed;   /* session.c: the endpoint said that it has it */
+    bool doubt;    /* may be archived already: look it up before sending */
+    int64_t captured_ns; /* wall clock when capture had its first frame; start_ns where unknown */
+    int64_t first_ns, last_ns; /* monotonic: when its first, its last byte was sent; 0: not yet */
+    bool counted;              /* session.c: as sent whole */
+    unsigned tries;            /* ERROR acks for it */
 };
 
 struct spool_conf {
@@ -86,6 +90,7 @@ struct spool_conf {
     int64_t file_ns, keep_ns;
     enum conf_full when_full;
     bool sync;
+    struct histogram *durations, *sizes; /* of fragments, in ns and bytes; may be NULL */
 };
 
 struct spool_stats {
@@ -96,6 +101,8 @@ struct spool_stats {
     int64_t backlog_ms; /* media that are not archived, a pause of the source not counted */
     /* max_bytes, or less when the disk has less; and what of it archived files could give way to */
     uint64_t capacity_bytes, free_bytes;
+    uint64_t used_bytes; /* of all files */
+    int64_t oldest_ns;   /* wall clock of the oldest frame not archived; 0: there is none */
 };
 
 /* Opens the stream's directory (made when missing), scans the last file, cuts a torn tail (logged).

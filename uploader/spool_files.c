@@ -36,7 +36,7 @@ struct spool_fragment *spool_fragment_new(struct spool_file *file, uint64_t offs
     f->offset = f->end = offset;
     f->timecode = f->latest = timecode;
     f->timecode_ms = (int64_t)(timecode * file->scale_ns / (uint64_t)NS_PER_MS);
-    f->start_ns = spool_wall_ns(file, timecode, 0);
+    f->start_ns = f->captured_ns = spool_wall_ns(file, timecode, 0);
     TAILQ_INSERT_TAIL(&file->fragments, f, entry);
     return f;
 }
@@ -514,10 +514,13 @@ struct spool_stats spool_get_stats(const struct spool *s)
             if (f->done)
                 continue;
             st.backlog_fragments++;
+            if (!st.oldest_ns || f->captured_ns < st.oldest_ns)
+                st.oldest_ns = f->captured_ns;
             st.backlog_bytes += f->end - f->offset;
             st.backlog_ms += duration_ms(f);
         }
     }
+    st.used_bytes = s->total_bytes;
     room(s, held_bytes, &st);
     return st;
 }

@@ -510,6 +510,8 @@ int spool_open(const struct spool_conf *conf, struct syncer *syncer, struct spoo
                         .keep_ns = conf->keep_ns,
                         .when_full = conf->when_full,
                         .sync = conf->sync && syncer,
+                        .durations = conf->durations,
+                        .sizes = conf->sizes,
                         .syncer = syncer,
                         .next_file = 1};
     TAILQ_INIT(&s->files);

@@ -23,6 +23,7 @@ struct spool {
     int64_t file_ns, keep_ns;
     enum conf_full when_full;
     bool sync;
+    struct histogram *durations, *sizes;
     struct syncer *syncer;
     struct ledger *ledger;
     struct timeline timeline;    /* of the last file */

@@ -214,17 +214,20 @@ static int add_stream(struct uploader *u, const struct conf_stream *conf)
 {
     static const struct session_ops session_ops = {.state = on_session_state};
     const struct conf_spool *c = &u->stage->conf->spool;
+    struct metrics *m = report_metrics(u->stage->report, conf->name);
     struct spool_conf sc = {.dir = c->dir,
                             .stream = conf->name,
                             .max_bytes = (uint64_t)c->max_megabytes * 1000000,
                             .file_ns = c->file_seconds * NS_PER_S,
                             .keep_ns = c->keep_seconds * NS_PER_S,
                             .when_full = c->when_full,
-                            .sync = c->sync == CONF_SYNC_FRAGMENT};
+                            .sync = c->sync == CONF_SYNC_FRAGMENT,
+                            .durations = metrics_histogram(m, METRIC_FRAGMENT_DURATION),
+                            .sizes = metrics_histogram(m, METRIC_FRAGMENT_BYTES)};
     struct upload *up = xcalloc(1, sizeof *up);
     up->owner = u;
     up->conf = conf;
-    up->metrics = report_metrics(u->stage->report, conf->name);
+    up->metrics = m;
     int r = spool_open(&sc, u->syncer, &up->spool);
     if (r < 0) {
         free(up);
@@ -455,20 +458,32 @@ static void sample_gaps(struct metrics *m, const struct ledger_totals *gaps)
         }
 }
 
+static void sample_spool(struct metrics *m, const struct spool_stats *sp)
+{
+    metrics_set(m, METRIC_FRAGMENTS, (double)sp->fragments);
+    metrics_set(m, METRIC_FRAGMENTS_PERSISTED, (double)sp->fragments_done);
+    metrics_set(m, METRIC_BACKLOG_FRAGMENTS, (double)sp->backlog_fragments);
+    metrics_set(m, METRIC_BACKLOG_BYTES, (double)sp->backlog_bytes);
+    metrics_set(m, METRIC_BACKLOG, (double)sp->backlog_ms / 1000);
+    metrics_set(m, METRIC_SPOOL_AGE, clock_age_s(sp->oldest_ns));
+    metrics_set(m, METRIC_SPOOL_USED, (double)sp->used_bytes);
+    metrics_set(m, METRIC_SPOOL_FREE, (double)sp->free_bytes);
+    metrics_set(m, METRIC_SPOOL_CAPACITY, (double)sp->capacity_bytes);
+    metrics_set(m, METRIC_FRAMES_DROPPED, (double)sp->dropped);
+}
+
 static void sample_stream(struct metrics *m, struct upload *up)
 {
     const struct session_stats *ss = session_get_stats(up->session);
     struct spool_stats sp = spool_get_stats(up->spool);
     metrics_set(m, METRIC_FRAMES_IN, (double)up->frames_in);
     metrics_set(m, METRIC_BYTES_OUT, (double)ss->bytes_out);
+    metrics_set(m, METRIC_PUT_BYTES, (double)ss->bytes_out);
+    metrics_set(m, METRIC_PUT_REQUESTS, (double)ss->sessions);
+    metrics_set(m, METRIC_PUT_CONNECTIONS, ss->open);
     metrics_set(m, METRIC_RECONNECTS, (double)ss->reconnects);
-    metrics_set(m, METRIC_FRAGMENTS, (double)sp.fragments);
-    metrics_set(m, METRIC_FRAGMENTS_PERSISTED, (double)sp.fragments_done);
-    metrics_set(m, METRIC_BACKLOG_FRAGMENTS, (double)sp.backlog_fragments);
-    metrics_set(m, METRIC_BACKLOG_BYTES, (double)sp.backlog_bytes);
-    metrics_set(m, METRIC_BACKLOG, (double)sp.backlog_ms / 1000);
-    metrics_set(m, METRIC_FRAMES_DROPPED, (double)sp.dropped);
     sample_gaps(m, sp.gaps);
+    sample_spool(m, &sp);
     if (spool_is_ended(up->spool) && !sp.backlog_fragments && strcmp(up->state, "ended") != 0)
         tell(up, "ended", "");
 }
