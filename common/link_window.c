@@ -8,7 +8,7 @@
 
 #include "common/mem.h"
 
-static struct link_item *at(struct link_window *w, size_t i)
+static struct link_item *at(const struct link_window *w, size_t i)
 {
     return &w->ring[(w->head + i) % w->cap];
 }
