@@ -4,7 +4,7 @@
 #define KVPIPE_UPLOADER_ARCHIVE_LOOKUP_H
 
 #include "common/conf.h"
-#include "uploader/api.h"
+#include "common/api.h"
 #include "uploader/session_policy.h"
 
 struct archive_lookup;

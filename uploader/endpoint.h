@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 #include "common/conf.h"
-#include "uploader/api.h"
+#include "common/api.h"
 #include "uploader/session_policy.h"
 
 struct endpoint;

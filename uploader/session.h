@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "common/conf.h"
-#include "uploader/api.h"
+#include "common/api.h"
 #include "uploader/spool.h"
 
 struct event_base;

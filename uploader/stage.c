@@ -268,40 +268,6 @@ static void on_credentials(void *arg, int error)
         on_signable(arg);
 }
 
-static time_t service_time(void *arg)
-{
-    return api_now(arg);
-}
-
-static void on_provider_date(void *arg, const char *date)
-{
-    api_learn_time(arg, date);
-}
-
-static struct credentials *make_credentials(struct uploader *u)
-{
-    static const enum credentials_kind kinds[] = {[CONF_CRED_AUTO] = CREDENTIALS_AUTO,
-                                                  [CONF_CRED_ENV] = CREDENTIALS_ENV,
-                                                  [CONF_CRED_PROFILE] = CREDENTIALS_PROFILE,
-                                                  [CONF_CRED_FILE] = CREDENTIALS_FILE,
-                                                  [CONF_CRED_IOT] = CREDENTIALS_IOT};
-    const struct conf_credentials *c = &u->stage->conf->endpoint.credentials;
-    struct credentials_conf cc = {.kind = kinds[c->type],
-                                  .profile = c->profile,
-                                  .profile_file = c->profile_file,
-                                  .file = c->file,
-                                  .iot = {.endpoint = c->iot_endpoint,
-                                          .cert_file = c->iot_cert,
-                                          .key_file = c->iot_key,
-                                          .ca_file = c->iot_ca,
-                                          .role_alias = c->iot_role_alias,
-                                          .thing_name = c->iot_thing},
-                                  .now = service_time,
-                                  .date = on_provider_date,
-                                  .clock_arg = &u->api};
-    return credentials_create(u->stage->base, u->http, &cc, on_credentials, u);
-}
-
 static int connect_link(struct uploader *u)
 {
     static const struct inlet_ops ops = {
@@ -349,7 +315,8 @@ static int setup(struct stage *st)
     st->state = u;
     u->syncer = syncer_create();
     u->http = http_client_create(st->base);
-    u->credentials = make_credentials(u);
+    u->credentials = api_credentials(&u->api, st->base, u->http, &st->conf->endpoint.credentials,
+                                     on_credentials, u);
     u->api = (struct api){.http = u->http,
                           .credentials = u->credentials,
                           .region = st->conf->endpoint.region,

@@ -8,7 +8,7 @@
 
 #include "common/link_socket.h"
 #include "common/stage.h"
-#include "uploader/api.h"
+#include "common/api.h"
 #include "uploader/pressure.h"
 #include "uploader/ledger.h"
 #include "uploader/session.h"

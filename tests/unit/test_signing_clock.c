@@ -2,7 +2,7 @@
  * simulated, and what a hostile service says is not followed blindly.
  * Relies on Check.
  * Leaves real answers to tests/faults/clock_skew. */
-#include "uploader/signing_clock.h"
+#include "common/signing_clock.h"
 
 #include <check.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* Signed calls to the service.
  * Relies on common/http_client, sigv4, credentials, jansson.
  * Leaves which calls to make to its users. */
-#include "uploader/api.h"
+#include "common/api.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -14,6 +14,7 @@
 #include "common/blob.h"
 #include "common/buf.h"
 #include "common/clock.h"
+#include "common/conf.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/sigv4.h"
@@ -163,7 +164,7 @@ static void on_time(void *arg, const struct http_response *res)
     if (res->status == 0)
         return;
     api_learn_time(api, api->date);
-    if (api->clock.corrected)
+    if (api->clock.corrected && api->signable)
         api->signable(api->arg);
 }
 
@@ -190,6 +191,41 @@ static void ask_time(struct api *api, const char *url)
     if (r < 0)
         log_debug("uploader.clock.ask", "url=%s error=\"%s\"", root, strerror(-r));
     free(root);
+}
+
+static time_t service_time(void *arg)
+{
+    return api_now(arg);
+}
+
+static void on_provider_date(void *arg, const char *date)
+{
+    api_learn_time(arg, date);
+}
+
+struct credentials *api_credentials(struct api *api, struct event_base *base,
+                                    struct http_client *http, const struct conf_credentials *c,
+                                    credentials_ready_fn on_ready, void *arg)
+{
+    static const enum credentials_kind kinds[] = {[CONF_CRED_AUTO] = CREDENTIALS_AUTO,
+                                                  [CONF_CRED_ENV] = CREDENTIALS_ENV,
+                                                  [CONF_CRED_PROFILE] = CREDENTIALS_PROFILE,
+                                                  [CONF_CRED_FILE] = CREDENTIALS_FILE,
+                                                  [CONF_CRED_IOT] = CREDENTIALS_IOT};
+    struct credentials_conf cc = {.kind = kinds[c->type],
+                                  .profile = c->profile,
+                                  .profile_file = c->profile_file,
+                                  .file = c->file,
+                                  .iot = {.endpoint = c->iot_endpoint,
+                                          .cert_file = c->iot_cert,
+                                          .key_file = c->iot_key,
+                                          .ca_file = c->iot_ca,
+                                          .role_alias = c->iot_role_alias,
+                                          .thing_name = c->iot_thing},
+                                  .now = service_time,
+                                  .date = on_provider_date,
+                                  .clock_arg = api};
+    return credentials_create(base, http, &cc, on_ready, arg);
 }
 
 /* ---- requests ---- */

@@ -1,8 +1,8 @@
 /* The time that requests are signed with: this machine's, or the service's where its answers show
  * that the machine's clock is wrong. Relies on nothing: every time is passed in.
  * Leaves reading clocks and headers, and saying it in the log, to api.c. */
-#ifndef KVPIPE_UPLOADER_SIGNING_CLOCK_H
-#define KVPIPE_UPLOADER_SIGNING_CLOCK_H
+#ifndef KVPIPE_COMMON_SIGNING_CLOCK_H
+#define KVPIPE_COMMON_SIGNING_CLOCK_H
 
 #include <stdbool.h>
 #include <stdint.h>

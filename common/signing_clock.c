@@ -1,7 +1,7 @@
 /* The time that requests are signed with.
  * Relies on nothing.
  * Leaves reading clocks and headers to api.c. */
-#include "uploader/signing_clock.h"
+#include "common/signing_clock.h"
 
 #include <errno.h>
 #include <string.h>

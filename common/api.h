@@ -1,15 +1,15 @@
 /* Signed calls to the service: builds and signs headers, does JSON calls, keeps the signing clock
  * right. Relies on common/http_client, sigv4, credentials, jansson. Leaves which calls to make to
- * endpoint.c, archive.c and session.c. */
-#ifndef KVPIPE_UPLOADER_API_H
-#define KVPIPE_UPLOADER_API_H
+ * its users. */
+#ifndef KVPIPE_COMMON_API_H
+#define KVPIPE_COMMON_API_H
 
 #include <jansson.h>
 #include <stdint.h>
 
 #include "common/credentials.h"
 #include "common/http_client.h"
-#include "uploader/signing_clock.h"
+#include "common/signing_clock.h"
 
 #define API_HEADERS_MAX 16
 
@@ -24,6 +24,14 @@ struct api { /* one per process */
     int64_t ignored_said_ns, asked_ns; /* 0: never */
     char date[64];                     /* of the answer to the question for the time */
 };
+
+struct conf_credentials;
+
+/* The credentials that the config names, judged by the api's clock. http may be that of *api;
+ * on_ready(arg) as in credentials.h. *api is borrowed, and may be filled in later. */
+struct credentials *api_credentials(struct api *api, struct event_base *base,
+                                    struct http_client *http, const struct conf_credentials *c,
+                                    credentials_ready_fn on_ready, void *arg);
 
 struct api_headers {
     char *name[API_HEADERS_MAX], *line[API_HEADERS_MAX]; /* line: "Name: value" */
