@@ -47,6 +47,8 @@ static void read_size_and_rate(struct link_format *f, const GstStructure *s)
     }
 }
 
+#define H264_BASELINE 66 /* profile_idc: it has no B slices */
+
 static void fill_from_h264(struct format_facts *facts, struct link_format *f, const struct nal *nal)
 {
     struct h264_sps sps;
@@ -56,6 +58,8 @@ static void fill_from_h264(struct format_facts *facts, struct link_format *f, co
     f->width = sps.width;
     f->height = sps.height;
     facts->reorder = sps.has_bitstream_restriction ? sps.num_reorder_frames : 0;
+    facts->in_order = sps.profile_idc == H264_BASELINE || sps.poc_type == 2 ||
+                      (sps.has_bitstream_restriction && !sps.num_reorder_frames);
 }
 
 static void fill_from_h265(struct format_facts *facts, struct link_format *f, const struct nal *nal)
@@ -67,6 +71,7 @@ static void fill_from_h265(struct format_facts *facts, struct link_format *f, co
     f->width = sps.width;
     f->height = sps.height;
     facts->reorder = sps.num_reorder_pics;
+    facts->in_order = !sps.num_reorder_pics;
 }
 
 static int read_h264_config(struct format_facts *out)

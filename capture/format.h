@@ -18,6 +18,7 @@ struct format_facts {
     bool avcc, adts;            /* length-prefixed units; AAC behind ADTS headers */
     unsigned length_size;       /* with avcc */
     unsigned reorder;           /* frames that may come after one shown before them */
+    bool in_order;              /* the parameter sets say that none does */
     GstVideoInfo video;         /* raw video */
     size_t sample_bytes;        /* raw audio, all channels */
 };

@@ -134,8 +134,9 @@ static int64_t frame_ns(const struct track *t, const struct pull_item *item)
 static int64_t decode_time(struct track *t, const struct pull_item *item, int64_t pts,
                            int64_t frame)
 {
-    if (!is_h26x(t))
-        return pts;
+    if (!is_h26x(t) || t->facts.in_order)
+        return pts; /* one that steps back is the source's fault, not a picture shown before others
+                     */
     if (!t->fill_dts) {
         if (t->trust_dts && item->dts_ns != PULL_NONE && item->dts_ns <= pts)
             return item->dts_ns;

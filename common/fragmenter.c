@@ -17,11 +17,12 @@ void fragmenter_mark(struct fragmenter *f, const struct conf_fragment *conf, boo
 
     if (has_video && !video)
         return;
-    if (item->key && (!f->start_ns || f->cut || item->pts_ns - f->start_ns >= least ||
-                      item->pts_ns < f->start_ns)) {
+    if (item->key && (!f->start_ns || f->cut || (video && item->format->number != f->format) ||
+                      item->pts_ns - f->start_ns >= least || item->pts_ns < f->start_ns)) {
         item->previous_fragment_ns = f->start_ns;
         f->start_ns = item->pts_ns;
         f->cut = false;
+        f->format = item->format ? item->format->number : 0;
     }
     item->fragment_ns = f->start_ns;
 }

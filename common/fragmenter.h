@@ -11,14 +11,16 @@
 
 struct fragmenter { /* one per stream; zero it to start anew (new epoch, new encoder session) */
     int64_t start_ns;
-    bool cut; /* set it: the fragment is over, the next key frame starts one */
+    uint64_t format; /* number of the video's format in this fragment */
+    bool cut;        /* set it: the fragment is over, the next key frame starts one */
 };
 
 /* Sets item->fragment_ns and previous_fragment_ns of a coded frame, frames of a track given in
  * decode order. Video: a key frame starts a fragment when at least 1 s (by key frame) or
- * conf->duration_ms (by duration) has passed since the last start, or when none was started; other
- * frames belong to the last start. Audio of a stream with video is left 0; audio without video
- * starts one every conf->duration_ms. */
+ * conf->duration_ms (by duration) has passed since the last start, when none was started, or when
+ * its format is another (a segment has one description of a track); other frames belong to the last
+ * start. Audio of a stream with video is left 0; audio without video starts one every
+ * conf->duration_ms. */
 void fragmenter_mark(struct fragmenter *f, const struct conf_fragment *conf, bool has_video,
                      struct link_item *item);
 /* The longest fragment of video with a key frame every keyframe_ms. */

@@ -116,6 +116,19 @@ START_TEST(hole_that_the_source_tells_of_is_counted_in_frames)
 }
 END_TEST
 
+START_TEST(a_time_that_steps_back_is_no_reordering_where_the_profile_has_none)
+{
+    struct track t;
+    begin(&t, PULL_VIDEO, true);
+    give(&t, item(H264, idr, sizeof idr, 0));
+    give(&t, item(H264, delta, sizeof delta, 80 * MS));
+    give(&t, item(H264, delta, sizeof delta, 40 * MS));
+    ck_assert_int_eq(last_dts, 40 * MS);
+    give(&t, item(H264, delta, sizeof delta, 120 * MS));
+    ck_assert_int_eq(last_dts, 120 * MS);
+    track_fini(&t);
+}
+END_TEST
 START_TEST(same_parameter_sets_keep_the_format_and_other_ones_give_a_new_number)
 {
     uint8_t other[sizeof idr];
@@ -190,6 +203,7 @@ int main(void)
     tcase_add_test(tc, coded_video_begins_with_a_key_frame_and_counts_what_came_before);
     tcase_add_test(tc, loss_makes_coded_video_wait_for_the_next_key_frame);
     tcase_add_test(tc, hole_that_the_source_tells_of_is_counted_in_frames);
+    tcase_add_test(tc, a_time_that_steps_back_is_no_reordering_where_the_profile_has_none);
     tcase_add_test(tc, same_parameter_sets_keep_the_format_and_other_ones_give_a_new_number);
     tcase_add_test(tc, adts_header_is_taken_off_and_told_as_config);
     tcase_add_test(tc, damaged_sound_is_a_counted_loss);
