@@ -13,6 +13,7 @@ Scripts:
   never_ack: S                everything is read, nothing acked, nothing archived; the answer ends S seconds after the body
   idle: S                     the same, with IDLE acks
   reset: K                    TCP reset in the middle of the K-th fragment
+  max_age: S                  ERROR ack 4003 and the end for the first fragment that ends S seconds after the request began
   error: ID                   ERROR ack for the K-th fragment (at: K, default 1) and the end
   acks: split, bunched, repeated, shuffled, malformed, oversized
 
@@ -246,7 +247,7 @@ class Session:
 
     def __init__(self, endpoint, c, request, script):
         self.endpoint, self.c, self.request, self.script = endpoint, c, request, script
-        self.count, self.held, self.over = 0, [], False
+        self.count, self.held, self.over, self.began = 0, [], False, time.monotonic()
 
     def run(self, reader):
         s = self.script
@@ -321,6 +322,8 @@ class Session:
         if self.over or "never_ack" in s or "idle" in s:
             return
         error = s.get("error")
+        if "max_age" in s and time.monotonic() > self.began + s["max_age"]:
+            error, s = 4003, dict(s, at=self.count)
         if error and s.get("at", 1) == self.count or s.get("refuse") == timecode:
             error = error or s["id"]
             self.ack("ERROR", timecode, ErrorId=error, ErrorCode=CODES.get(error, "UNHEARD_OF"))
