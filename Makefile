@@ -83,6 +83,8 @@ $(B)/llhttp/%.o: /usr/share/llhttp/%.c
 $(B)/%.o: %.c | $(PROTO_C)
 	$(call say,CC,$<)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(CFLAGS_$(firstword $(subst /, ,$<))) -MMD -MP -c -o $@ $<
 
+$(B)/monitor/page.o: $(wildcard monitor/page/*)
+
 LINK = $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS)
 COMMON_LIBS := $(filter %/libcommon.a %/libmedia.a %/libproto.a,$(ARCHIVES))
 $(B)/bin/kvpipe-%: $(B)/%/main.o $(B)/lib/lib%.a $(COMMON_LIBS) $(B)/lib/libllhttp.a

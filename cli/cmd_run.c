@@ -20,6 +20,7 @@
 #include "cli/view.h"
 #include "common/clock.h"
 #include "common/conf.h"
+#include "common/keys.h"
 #include "common/leftover.h"
 #include "common/mem.h"
 #include "common/pidfile.h"
@@ -109,12 +110,25 @@ static void print_monitor_errors(const struct run *r)
         fclose(f);
 }
 
+/* The token of the page's buttons goes to a terminal, not into what may be a log. */
+static void announce_page(struct run *r)
+{
+    char token[KEYS_TOKEN_CHARS + 1];
+    char *path = xasprintf("%s/" KEYS_TOKEN_FILE, r->conf->run);
+    if (r->live.tty && keys_token_read(path, token) == 0)
+        live_say(&r->live, "page      %s/#token=%s", r->base, token);
+    else
+        live_say(&r->live, "page      %s/   (with its buttons: %s page -c %s)", r->base,
+                 program_invocation_name, r->conf->file);
+    free(path);
+}
+
 static void announce(struct run *r)
 {
     const struct conf *c = r->conf;
     r->announced = true;
-    live_say(&r->live, "status    %s/status   (or: %s status -c %s)", r->base,
-             program_invocation_name, c->file);
+    announce_page(r);
+    live_say(&r->live, "status    %s status -c %s --watch", program_invocation_name, c->file);
     live_say(&r->live, "endpoint  %s%s", c->endpoint.url, c->endpoint.own ? "   (own server)" : "");
     if (c->server.enabled)
         live_say(&r->live, "archive   %s   keys %s", c->server.data, c->server.keys);

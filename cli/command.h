@@ -11,7 +11,9 @@ struct command {
     int (*run)(int argc, char **argv);
 };
 
-extern const struct command cmd_run, cmd_check, cmd_status, cmd_gaps, cmd_keyframe, cmd_keys;
+extern const struct command cmd_run, cmd_check, cmd_keys;
+extern const struct command cmd_status, cmd_page, cmd_events, cmd_gaps, cmd_still;
+extern const struct command cmd_keyframe, cmd_metadata, cmd_restart;
 
 /* Prints "usage: kvpipe NAME ARGUMENTS" to stderr and returns 2. */
 int command_usage(const struct command *c);

@@ -37,10 +37,11 @@ static int error_of(CURLcode c)
     }
 }
 
-/* Returns the HTTP status or a negative errno. */
-static int request(const char *url, bool post, struct buf *body)
+/* Posts when there is a token. Returns the HTTP status or a negative errno. */
+static int request(const char *url, const char *token, struct buf *body)
 {
     CURL *curl = curl_easy_init();
+    struct curl_slist *headers = NULL;
     long status = 0;
     if (!curl)
         return -ENOMEM;
@@ -51,11 +52,17 @@ static int request(const char *url, bool post, struct buf *body)
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_data);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, body);
-    if (post)
+    if (token) {
+        char *header = xasprintf("Authorization: Bearer %s", token);
+        headers = curl_slist_append(NULL, header);
+        free(header);
+        curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, "");
+    }
     int r = error_of(curl_easy_perform(curl));
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_cleanup(curl);
+    curl_slist_free_all(headers);
     return r < 0 ? r : (int)status;
 }
 
@@ -64,7 +71,7 @@ static int get_object(char *url, json_t **out)
 {
     struct buf body;
     buf_init(&body, ANSWER_MAX_BYTES);
-    int r = request(url, false, &body);
+    int r = request(url, NULL, &body);
     *out = r == 200 ? json_loadb((const char *)body.data, body.len, 0, NULL) : NULL;
     buf_fini(&body);
     free(url);
@@ -91,16 +98,47 @@ int fetch_gaps(const char *base, const char *stream, int64_t since_ns, json_t **
     return r;
 }
 
-int fetch_keyframe(const char *base, const char *stream)
+int fetch_events(const char *base, json_int_t since, json_t **events)
 {
-    struct buf body;
+    int r = get_object(xasprintf("%s/events?since=%lld", base, (long long)since), events);
+    return *events ? 0 : r < 0 ? r : -EPROTO;
+}
+
+int fetch_still(const char *base, const char *stream, struct buf *jpeg)
+{
     char *escaped = curl_easy_escape(NULL, stream, 0);
-    char *url = xasprintf("%s/keyframe?stream=%s", base, escaped ? escaped : "");
-    buf_init(&body, ANSWER_MAX_BYTES);
-    int r = request(url, true, &body);
-    buf_fini(&body);
+    char *url = xasprintf("%s/still?stream=%s", base, escaped ? escaped : "");
+    buf_clear(jpeg);
+    int r = request(url, NULL, jpeg);
     free(url);
     curl_free(escaped);
+    return r;
+}
+
+/* "BASE/VERB?name=value&..." */
+static char *address(const char *base, const char *verb, const struct ask_field *fields, size_t n)
+{
+    char *url = xasprintf("%s/%s", base, verb);
+    char mark = '?';
+    for (size_t i = 0; i < n; i++) {
+        if (!fields[i].value)
+            continue;
+        char *escaped = curl_easy_escape(NULL, fields[i].value, 0);
+        char *longer = xasprintf("%s%c%s=%s", url, mark, fields[i].name, escaped ? escaped : "");
+        mark = '&';
+        curl_free(escaped);
+        free(url);
+        url = longer;
+    }
+    return url;
+}
+
+int fetch_post(const char *base, const char *verb, const char *token,
+               const struct ask_field *fields, size_t n, struct buf *answer)
+{
+    char *url = address(base, verb, fields, n);
+    int r = request(url, token, answer);
+    free(url);
     return r;
 }
 

@@ -7,8 +7,10 @@
 #include "cli/command.h"
 #include "common/log.h"
 
-static const struct command *const commands[] = {&cmd_run,  &cmd_check,    &cmd_status,
-                                                 &cmd_gaps, &cmd_keyframe, &cmd_keys};
+static const struct command *const commands[] = {
+    &cmd_run,   &cmd_check,    &cmd_status,   &cmd_page,    &cmd_events, &cmd_gaps,
+    &cmd_still, &cmd_keyframe, &cmd_metadata, &cmd_restart, &cmd_keys,
+};
 #define COMMANDS (sizeof commands / sizeof *commands)
 
 static void help(FILE *out)

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define NAME_WIDTH_MAX 32
@@ -24,7 +25,7 @@ double view_number(const json_t *o, const char *key)
     return json_number_value(json_object_get(o, key));
 }
 
-static void tame(char *text)
+void view_tame(char *text)
 {
     for (; *text; text++)
         if ((unsigned char)*text < 0x20 || *text == 0x7f)
@@ -58,7 +59,7 @@ void view_stream(const json_t *s, int name_width, char *line, size_t size)
         n += snprintf(line + n, size - (size_t)n, "  %.0f frames dropped", dropped);
     if (*note && (size_t)n < size)
         snprintf(line + n, size - (size_t)n, "  %s", note);
-    tame(line);
+    view_tame(line);
 }
 
 /* The last line of level error in the file's last bytes; "" when there is none. */
@@ -92,7 +93,7 @@ int view_problem(const json_t *stage, char *line, size_t size)
     last_error(log, error, sizeof error);
     snprintf(line, size, "! %s %s (exit code %.0f)%s%s%s%s", view_text(stage, "instance"), state,
              view_number(stage, "last_exit"), *error ? ": " : "", error, *log ? "; see " : "", log);
-    tame(line);
+    view_tame(line);
     return 0;
 }
 
@@ -116,7 +117,7 @@ static void print_stage(const json_t *s)
     snprintf(line, sizeof line, "%-9s %-20s %8.0f  %-10s %8s %8s  %s", view_text(s, "stage"),
              view_text(s, "instance"), view_number(s, "pid"), view_text(s, "state"), restarts,
              uptime, view_text(s, "note"));
-    tame(line);
+    view_tame(line);
     puts(line);
 }
 
@@ -136,4 +137,28 @@ void view_status(const json_t *status)
         view_stream(o, view_name_width(streams), line, sizeof line);
         puts(line);
     }
+}
+
+void view_event(const json_t *e)
+{
+    static const struct {
+        const char *level, *mark;
+    } marks[] = {{"error", "!!"}, {"warn", "! "}};
+    char when[32], line[2048];
+    const char *advice = view_text(e, "advice"), *mark = "  ";
+    time_t s = (time_t)(view_number(e, "at_ms") / 1000);
+    struct tm tm;
+    double times = view_number(e, "times");
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
+        if (strcmp(view_text(e, "level"), marks[i].level) == 0)
+            mark = marks[i].mark;
+    strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", localtime_r(&s, &tm));
+    int n = snprintf(line, sizeof line, "%s %s %s: %s", when, mark, view_text(e, "about"),
+                     view_text(e, "text"));
+    if (times > 1 && (size_t)n < sizeof line)
+        n += snprintf(line + n, sizeof line - (size_t)n, " (%.0f times)", times);
+    if (*advice && (size_t)n < sizeof line)
+        snprintf(line + n, sizeof line - (size_t)n, "; %s", advice);
+    view_tame(line);
+    puts(line);
 }

@@ -15,6 +15,10 @@ void view_stream(const json_t *stream, int name_width, char *line, size_t size);
 int view_problem(const json_t *stage, char *line, size_t size);
 /* The two tables of `kvpipe status` on stdout. */
 void view_status(const json_t *status);
+/* One event on stdout: time, about what, what happened, what to do. */
+void view_event(const json_t *event);
+/* Replaces control characters. */
+void view_tame(char *text);
 /* Width of the longest stream name, at most 32. */
 int view_name_width(const json_t *streams);
 /* A text member, "" when it is not there. */

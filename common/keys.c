@@ -1,4 +1,4 @@
-/* Makes files of secrets: access keys, random bytes.
+/* Makes files of secrets: access keys, random bytes, the monitor's token.
  * Relies on getrandom(2); the file appears under its name only when it is whole, so that a racing
  * reader never sees half. Leaves reading it to credentials. */
 #include "common/keys.h"
@@ -16,6 +16,7 @@
 #include "common/mem.h"
 
 #define RANDOM_MAX_BYTES 256
+#define TOKEN_ALPHABET "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 /* Fills `text` with n characters of the alphabet, each equally likely. */
 static int random_text(char *text, size_t n, const char *alphabet)
@@ -38,6 +39,18 @@ static int write_all(int fd, const void *data, size_t len)
     if (write(fd, data, len) != (ssize_t)len)
         return -(errno ? errno : EIO);
     return fsync(fd) < 0 ? -errno : 0;
+}
+
+static int write_token(int fd, size_t unused)
+{
+    char token[KEYS_TOKEN_CHARS + 2];
+    int r = random_text(token, KEYS_TOKEN_CHARS, TOKEN_ALPHABET);
+    token[KEYS_TOKEN_CHARS] = '\n';
+    token[KEYS_TOKEN_CHARS + 1] = '\0';
+    if (r == 0)
+        r = write_all(fd, token, KEYS_TOKEN_CHARS + 1);
+    explicit_bzero(token, sizeof token);
+    return r;
 }
 
 int keys_random(const char *prefix, char id[KEYS_ID_LEN], char secret[KEYS_SECRET_LEN])
@@ -109,4 +122,29 @@ int keys_ensure(const char *path)
 int keys_ensure_random(const char *path, size_t len)
 {
     return ensure(path, write_random, len);
+}
+
+int keys_token_read(const char *path, char token[KEYS_TOKEN_CHARS + 1])
+{
+    char text[KEYS_TOKEN_CHARS + 2] = "";
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text);
+    int r = n < 0 ? -errno : 0;
+    if (fd >= 0)
+        close(fd);
+    if (r == 0 && (n != KEYS_TOKEN_CHARS + 1 || text[KEYS_TOKEN_CHARS] != '\n' ||
+                   strspn(text, TOKEN_ALPHABET) != KEYS_TOKEN_CHARS))
+        r = -EBADMSG;
+    if (r == 0) {
+        memcpy(token, text, KEYS_TOKEN_CHARS);
+        token[KEYS_TOKEN_CHARS] = '\0';
+    }
+    explicit_bzero(text, sizeof text);
+    return r;
+}
+
+int keys_token_ensure(const char *path, char token[KEYS_TOKEN_CHARS + 1])
+{
+    int r = ensure(path, write_token, 0);
+    return r < 0 ? r : keys_token_read(path, token);
 }

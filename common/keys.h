@@ -25,4 +25,14 @@ int keys_ensure_random(const char *path, size_t len);
  * 0 or a negative errno. */
 int keys_random(const char *prefix, char id[KEYS_ID_LEN], char secret[KEYS_SECRET_LEN]);
 
+#define KEYS_TOKEN_FILE "monitor.token" /* in the run directory */
+#define KEYS_TOKEN_CHARS 43             /* letters and digits, 256 bits */
+
+/* The file of a token: whoever can read it may ask the monitor to do something. Makes `path` when
+ * it is not there, mode 0600, and reads it. Returns 0, -EBADMSG (no token in it) or another
+ * negative errno. Blocks on the disk. */
+int keys_token_ensure(const char *path, char token[KEYS_TOKEN_CHARS + 1]);
+/* The same without making it. */
+int keys_token_read(const char *path, char token[KEYS_TOKEN_CHARS + 1]);
+
 #endif

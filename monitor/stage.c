@@ -17,14 +17,17 @@
 #include "common/leftover.h"
 #include "common/log.h"
 #include "common/mem.h"
-#include "common/report.h"
 #include "common/pidfile.h"
 #include "common/tls_files.h"
-#include "monitor/status_http.h"
+#include "monitor/asks.h"
 #include "monitor/instances.h"
 #include "monitor/log_file.h"
+#include "monitor/metadata_keeper.h"
+#include "monitor/pulse.h"
 #include "monitor/report_table.h"
 #include "monitor/status.h"
+#include "monitor/status_http.h"
+#include "monitor/still.h"
 
 #define TICK_MS 50
 #define CLEAR_TERM_NS                                                                              \
@@ -41,6 +44,10 @@ struct monitor {
     struct instances instances;
     struct report_table *table;
     struct status_http *http;
+    struct metadata_keeper *metadata;
+    struct pulse *pulse;
+    struct still *still;
+    char token[KEYS_TOKEN_CHARS + 1];
     struct event *tick, *child;
     char *own_log; /* where `kvpipe run` put our stderr; NULL: not in a file */
     enum phase phase;
@@ -156,6 +163,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     if (m->phase == STOPPING)
         stop(m, now_ns);
     bound_logs(m, now_ns);
+    pulse_look(m->pulse);
 }
 
 static void on_child(evutil_socket_t sig, short what, void *arg)
@@ -173,6 +181,51 @@ static void on_report(void *arg, const struct report_row *row)
 {
     struct monitor *m = arg;
     instances_heard(&m->instances, row);
+    metadata_keeper_heard(m->metadata, row);
+}
+
+static json_t *on_pulse(void *arg)
+{
+    struct monitor *m = arg;
+    return status_make(m->stage->conf, &m->instances, m->table, m->start_ns, clock_mono_ns(), true);
+}
+
+static uint64_t on_mark(void *arg)
+{
+    const struct monitor *m = arg;
+    uint64_t mark = 0;
+    for (size_t i = 0; i < m->instances.count; i++)
+        mark = mark * 31 + (uint64_t)m->instances.list[i].pid * 16 +
+               m->instances.list[i].supervisor.state;
+    return mark;
+}
+
+static const struct pulse_ops pulse_callbacks = {.status = on_pulse, .stages_mark = on_mark};
+
+static void on_live(void *arg, struct evhttp_request *req)
+{
+    struct monitor *m = arg;
+    pulse_open(m->pulse, req);
+}
+
+static char *on_events(void *arg, int64_t since)
+{
+    struct monitor *m = arg;
+    return pulse_events(m->pulse, since);
+}
+
+static char *on_history(void *arg)
+{
+    struct monitor *m = arg;
+    return pulse_history(m->pulse);
+}
+
+static int on_still(void *arg, const char *stream, struct still_picture *out)
+{
+    struct monitor *m = arg;
+    if (!conf_stream(m->stage->conf, stream))
+        return -ENXIO;
+    return still_get(m->still, stream, clock_mono_ns(), out);
 }
 
 static char *on_status(void *arg)
@@ -187,8 +240,6 @@ static bool on_ready(void *arg)
     return m->phase == RUNNING && instances_ready(&m->instances);
 }
 
-/* Whoever makes the frames makes the key frame: the encoder, or a capture with an encoder in it.
- * Others ignore it. */
 static int on_gaps(void *arg, const char *stream, int64_t since_ns, char **text)
 {
     struct monitor *m = arg;
@@ -208,23 +259,26 @@ static int on_gaps(void *arg, const char *stream, int64_t since_ns, char **text)
     return r;
 }
 
-static int on_keyframe(void *arg, const char *stream)
+static int on_ask(void *arg, const char *verb, const struct evkeyvalq *fields, char *text,
+                  size_t size)
 {
     struct monitor *m = arg;
-    const struct report_command c = {.verb = "keyframe", .stream = stream};
-    int asked = 0;
-    if (stream && !conf_stream(m->stage->conf, stream))
-        return -ENOENT;
-    for (size_t i = 0; i < report_table_count(m->table); i++) {
-        const struct report_row *row = report_table_row(m->table, i);
-        if (strcmp(row->stage, "encoder") == 0 || strcmp(row->stage, "capture") == 0)
-            asked += report_table_command(m->table, row->instance, &c) == 0;
-    }
-    return asked ? 0 : -ENXIO;
+    const struct asks a = {.conf = m->stage->conf,
+                           .instances = &m->instances,
+                           .table = m->table,
+                           .metadata = m->metadata,
+                           .pulse = m->pulse};
+    return asks_do(&a, verb, fields, clock_mono_ns(), text, size);
 }
 
-static const struct status_http_ops http_callbacks = {
-    .status = on_status, .gaps = on_gaps, .ready = on_ready, .keyframe = on_keyframe};
+static const struct status_http_ops http_callbacks = {.status = on_status,
+                                                      .events = on_events,
+                                                      .history = on_history,
+                                                      .live = on_live,
+                                                      .gaps = on_gaps,
+                                                      .still = on_still,
+                                                      .ready = on_ready,
+                                                      .ask = on_ask};
 
 /* One monitor a run directory, whatever its instance name: binding the report socket would take it
  * from the other. */
@@ -264,6 +318,18 @@ static int make_certificate(const struct conf *conf)
     return r;
 }
 
+static int make_token(struct monitor *m)
+{
+    char *path = xasprintf("%s/" KEYS_TOKEN_FILE, m->stage->conf->run);
+    int r = keys_token_ensure(path, m->token);
+    if (r < 0)
+        log_error("monitor.token", "path=%s error=\"%s\" (%s)", path, strerror(-r),
+                  r == -EBADMSG ? "delete it, and a new one is made"
+                                : "make its directory writable, or set run");
+    free(path);
+    return r;
+}
+
 static void teardown(struct stage *st)
 {
     struct monitor *m = st->state;
@@ -271,7 +337,10 @@ static void teardown(struct stage *st)
         return;
     if (m->phase != LEAVING)
         instances_kill_all(&m->instances);
+    pulse_destroy(&m->pulse);
     status_http_destroy(&m->http);
+    still_destroy(&m->still);
+    metadata_keeper_destroy(&m->metadata);
     report_table_destroy(&m->table);
     if (m->tick)
         event_free(m->tick);
@@ -294,11 +363,17 @@ static int open_parts(struct monitor *m)
     if (r == 0)
         r = make_certificate(conf);
     if (r == 0)
+        r = make_token(m);
+    if (r == 0)
         r = report_table_create(m->stage->base, conf->monitor.bind, conf->link.keys, on_report, m,
                                 &m->table);
-    if (r == 0)
-        r = status_http_create(m->stage->base, conf->monitor.listen, &http_callbacks, m, &m->http);
-    return r;
+    if (r < 0)
+        return r;
+    m->metadata = metadata_keeper_create(m->table);
+    m->still = still_create(m->stage->base, conf->spool.dir);
+    m->pulse = pulse_create(m->stage->base, &pulse_callbacks, m);
+    return status_http_create(m->stage->base, conf->monitor.listen, m->token, &http_callbacks, m,
+                              &m->http);
 }
 
 static int setup(struct stage *st)

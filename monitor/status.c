@@ -11,6 +11,7 @@
 #include <jansson.h>
 
 #include "common/clock.h"
+#include "common/keys.h"
 #include "common/mem.h"
 #include "common/metrics.h"
 
@@ -46,7 +47,8 @@ static json_t *numbers(const struct report_subject *s)
     return o;
 }
 
-static json_t *process(const char *stage, const char *instance, const struct report_row *row)
+static json_t *process(const char *stage, const char *instance, const struct report_row *row,
+                       bool brief)
 {
     const struct report_subject *own = report_row_subject(row, "");
     json_t *o = json_object();
@@ -54,17 +56,18 @@ static json_t *process(const char *stage, const char *instance, const struct rep
     set(o, "instance", instance);
     set(o, "version", row ? row->version : "");
     set(o, "note", own ? own->note : "");
-    json_object_set_new(o, "numbers", numbers(own));
+    if (!brief)
+        json_object_set_new(o, "numbers", numbers(own));
     return o;
 }
 
 static json_t *supervised(const struct instance *in, const struct report_table *table,
-                          int64_t now_ns)
+                          int64_t now_ns, bool brief)
 {
     const struct supervisor *s = &in->supervisor;
     const struct report_row *row = report_table_find(table, in->plan->instance);
     bool up = supervisor_running(s);
-    json_t *o = process(in->plan->stage, in->plan->instance, up ? row : NULL);
+    json_t *o = process(in->plan->stage, in->plan->instance, up ? row : NULL, brief);
     if (*in->verdict)
         set(o, "note", in->verdict);
     json_object_set_new(o, "pid", json_integer(in->pid));
@@ -79,10 +82,10 @@ static json_t *supervised(const struct instance *in, const struct report_table *
 
 /* A process that reports here but was started by somebody else: a container runtime, or a person.
  */
-static json_t *foreign(const struct report_row *row, int64_t now_ns)
+static json_t *foreign(const struct report_row *row, int64_t now_ns, bool brief)
 {
     bool silent = now_ns - row->heard_ns > 5 * NS_PER_S;
-    json_t *o = process(row->stage, row->instance, row);
+    json_t *o = process(row->stage, row->instance, row, brief);
     json_object_set_new(o, "pid", json_integer(row->pid));
     set(o, "state",
         silent          ? "silent"
@@ -104,17 +107,17 @@ static bool is_ours(const struct instances *all, const char *instance)
 }
 
 static json_t *processes(const struct instances *all, const struct report_table *table,
-                         int64_t now_ns)
+                         int64_t now_ns, bool brief)
 {
     json_t *list = json_array();
     for (size_t k = 0; k < STAGES; k++) {
         for (size_t i = 0; i < all->count; i++)
             if (strcmp(all->list[i].plan->stage, order[k]) == 0)
-                json_array_append_new(list, supervised(&all->list[i], table, now_ns));
+                json_array_append_new(list, supervised(&all->list[i], table, now_ns, brief));
         for (size_t i = 0; i < report_table_count(table); i++) {
             const struct report_row *row = report_table_row(table, i);
             if (strcmp(row->stage, order[k]) == 0 && !is_ours(all, row->instance))
-                json_array_append_new(list, foreign(row, now_ns));
+                json_array_append_new(list, foreign(row, now_ns, brief));
         }
     }
     return list;
@@ -124,8 +127,11 @@ static json_t *processes(const struct instances *all, const struct report_table 
 struct summary {
     double frames_per_s, bytes_per_s, persisted, fragments, backlog_fragments, backlog_bytes;
     double dropped, reconnects;
+    double offsite_s, backlog_s; /* of the uploader that has most */
+    double persisted_per_s, latency_s_per_s;
+    bool uploads; /* an uploader tells of it */
     const char *state, *note;
-    json_t *stages;
+    json_t *stages, *gaps, *lost;
 };
 
 static bool is_good(const char *state)
@@ -148,6 +154,33 @@ static void add_state(struct summary *sum, const struct report_subject *s)
         sum->note = s->note;
 }
 
+/* Adds the numbers of one metric to an object by their label. */
+static void add_labelled(json_t *to, const struct report_subject *s, enum metric id)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        const struct report_number *n = &s->numbers[i];
+        if (strcmp(n->metric, metrics_def(id)->name) != 0)
+            continue;
+        double before = json_number_value(json_object_get(to, n->label_value));
+        json_object_set_new(to, n->label_value, json_real(before + n->value));
+    }
+}
+
+static void add_uploader(struct summary *sum, const struct report_subject *s)
+{
+    const struct report_number *latency =
+        report_subject_number(s, metrics_def(METRIC_PERSIST_LATENCY)->name);
+    double offsite = report_subject_value(s, METRIC_OFFSITE);
+    double backlog = report_subject_value(s, METRIC_BACKLOG);
+    sum->uploads = true;
+    sum->offsite_s = offsite > sum->offsite_s ? offsite : sum->offsite_s;
+    sum->backlog_s = backlog > sum->backlog_s ? backlog : sum->backlog_s;
+    sum->persisted_per_s += report_subject_rate(s, METRIC_FRAGMENTS_PERSISTED);
+    sum->latency_s_per_s += latency ? latency->per_s : 0;
+    add_labelled(sum->gaps, s, METRIC_GAPS);
+    add_labelled(sum->lost, s, METRIC_GAP_FRAMES);
+}
+
 static void add_numbers(struct summary *sum, const char *stage, const struct report_subject *s)
 {
     if (strcmp(stage, "capture") == 0) {
@@ -161,10 +194,12 @@ static void add_numbers(struct summary *sum, const char *stage, const struct rep
         sum->persisted += report_subject_value(s, METRIC_FRAGMENTS_PERSISTED);
         sum->backlog_fragments += report_subject_value(s, METRIC_BACKLOG_FRAGMENTS);
         sum->backlog_bytes += report_subject_value(s, METRIC_BACKLOG_BYTES);
+        add_uploader(sum, s);
     }
 }
 
-static void add_stage(struct summary *sum, const struct report_row *row, const char *stream)
+static void add_stage(struct summary *sum, const struct report_row *row, const char *stream,
+                      bool brief)
 {
     const struct report_subject *s = report_row_subject(row, stream);
     if (!s)
@@ -172,7 +207,11 @@ static void add_stage(struct summary *sum, const struct report_row *row, const c
     json_t *o = json_object();
     set(o, "state", s->state);
     set(o, "note", s->note);
-    json_object_set_new(o, "numbers", numbers(s));
+    if (!brief)
+        json_object_set_new(o, "numbers", numbers(s));
+    json_object_set_new(o, "frames_per_s", json_real(report_subject_rate(s, METRIC_FRAMES_OUT)));
+    json_object_set_new(o, "kbit_per_s",
+                        json_real(report_subject_rate(s, METRIC_BYTES_OUT) * 8 / 1000));
     json_object_set_new(sum->stages, row->instance, o);
     add_numbers(sum, row->stage, s);
     if (strcmp(row->stage, "server") != 0)
@@ -191,14 +230,14 @@ static bool counts(const struct report_row *row, const struct instances *all, in
 }
 
 static json_t *stream(const char *name, const struct instances *all,
-                      const struct report_table *table, int64_t now_ns)
+                      const struct report_table *table, int64_t now_ns, bool brief)
 {
-    struct summary sum = {.stages = json_object()};
+    struct summary sum = {.stages = json_object(), .gaps = json_object(), .lost = json_object()};
     for (size_t k = 0; k < STAGES; k++)
         for (size_t i = 0; i < report_table_count(table); i++) {
             const struct report_row *row = report_table_row(table, i);
             if (strcmp(row->stage, order[k]) == 0 && counts(row, all, now_ns))
-                add_stage(&sum, row, name);
+                add_stage(&sum, row, name, brief);
         }
     json_t *o = json_object();
     set(o, "name", name);
@@ -212,29 +251,49 @@ static json_t *stream(const char *name, const struct instances *all,
     json_object_set_new(o, "backlog_bytes", json_real(sum.backlog_bytes));
     json_object_set_new(o, "frames_dropped", json_real(sum.dropped));
     json_object_set_new(o, "reconnects", json_real(sum.reconnects));
+    json_object_set_new(o, "offsite_s", sum.uploads ? json_real(sum.offsite_s) : json_null());
+    json_object_set_new(o, "backlog_s", sum.uploads ? json_real(sum.backlog_s) : json_null());
+    json_object_set_new(o, "latency_s",
+                        sum.persisted_per_s > 0
+                            ? json_real(sum.latency_s_per_s / sum.persisted_per_s)
+                            : json_null());
+    json_object_set_new(o, "gaps", sum.gaps);
+    json_object_set_new(o, "lost", sum.lost);
     json_object_set_new(o, "stages", sum.stages);
+    return o;
+}
+
+json_t *status_make(const struct conf *conf, const struct instances *all,
+                    const struct report_table *table, int64_t start_ns, int64_t now_ns, bool brief)
+{
+    json_t *o = json_object(), *streams = json_array();
+    char *token = xasprintf("%s/" KEYS_TOKEN_FILE, conf->run);
+    set(o, "version", KVPIPE_VERSION);
+    json_object_set_new(o, "pid", json_integer(getpid()));
+    set(o, "config", conf->file);
+    set(o, "endpoint", conf->endpoint.url);
+    json_object_set_new(o, "own_server", json_boolean(conf->endpoint.own));
+    if (conf->server.enabled)
+        set(o, "archive", conf->server.data);
+    set(o, "spool", conf->spool.dir);
+    set(o, "token_file", token);
+    free(token);
+    json_object_set_new(o, "at_ms", json_integer(clock_wall_ns() / NS_PER_MS));
+    json_object_set_new(o, "uptime_s", json_real((double)(now_ns - start_ns) / 1e9));
+    json_object_set_new(o, "ready", json_boolean(instances_ready(all)));
+    json_object_set_new(o, "reports_refused",
+                        json_integer((json_int_t)report_table_refused(table)));
+    json_object_set_new(o, "stages", processes(all, table, now_ns, brief));
+    for (unsigned i = 0; i < conf->streams_count; i++)
+        json_array_append_new(streams, stream(conf->streams[i].name, all, table, now_ns, brief));
+    json_object_set_new(o, "streams", streams);
     return o;
 }
 
 char *status_json(const struct conf *conf, const struct instances *all,
                   const struct report_table *table, int64_t start_ns, int64_t now_ns)
 {
-    json_t *o = json_object(), *streams = json_array();
-    set(o, "version", KVPIPE_VERSION);
-    json_object_set_new(o, "pid", json_integer(getpid()));
-    set(o, "config", conf->file);
-    set(o, "endpoint", conf->endpoint.url);
-    if (conf->server.enabled)
-        set(o, "archive", conf->server.data);
-    set(o, "spool", conf->spool.dir);
-    json_object_set_new(o, "uptime_s", json_real((double)(now_ns - start_ns) / 1e9));
-    json_object_set_new(o, "ready", json_boolean(instances_ready(all)));
-    json_object_set_new(o, "reports_refused",
-                        json_integer((json_int_t)report_table_refused(table)));
-    json_object_set_new(o, "stages", processes(all, table, now_ns));
-    for (unsigned i = 0; i < conf->streams_count; i++)
-        json_array_append_new(streams, stream(conf->streams[i].name, all, table, now_ns));
-    json_object_set_new(o, "streams", streams);
+    json_t *o = status_make(conf, all, table, start_ns, now_ns, false);
     char *text = json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(10));
     json_decref(o);
     return text ? text : xstrdup("{}");

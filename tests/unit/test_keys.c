@@ -77,6 +77,28 @@ START_TEST(racing_processes_end_with_one_whole_file)
 }
 END_TEST
 
+START_TEST(a_token_stays_and_is_read_back)
+{
+    struct stat st;
+    char made[KEYS_TOKEN_CHARS + 1], again[KEYS_TOKEN_CHARS + 1];
+    ck_assert_int_eq(keys_token_ensure(path, made), 0);
+    ck_assert_int_eq(keys_token_ensure(path, again), 0);
+    ck_assert_str_eq(made, again);
+    ck_assert_uint_eq(strlen(made), KEYS_TOKEN_CHARS);
+    ck_assert_int_eq(stat(path, &st), 0);
+    ck_assert_uint_eq(st.st_mode & 0777, 0600);
+}
+END_TEST
+
+START_TEST(what_is_no_token_is_not_read)
+{
+    char token[KEYS_TOKEN_CHARS + 1];
+    ck_assert_int_eq(keys_token_read(path, token), -ENOENT);
+    ck_assert_int_eq(keys_ensure(path), 0);
+    ck_assert_int_eq(keys_token_read(path, token), -EBADMSG);
+}
+END_TEST
+
 START_TEST(a_place_that_cannot_be_is_an_error)
 {
     ck_assert_int_eq(keys_ensure("/proc/none/keys"), -ENOENT);
@@ -107,6 +129,8 @@ int main(void)
     tcase_add_test(t, a_file_that_is_there_is_left_as_it_is);
     tcase_add_test(t, two_files_have_two_keys);
     tcase_add_test(t, racing_processes_end_with_one_whole_file);
+    tcase_add_test(t, a_token_stays_and_is_read_back);
+    tcase_add_test(t, what_is_no_token_is_not_read);
     tcase_add_test(t, a_place_that_cannot_be_is_an_error);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);

@@ -34,12 +34,36 @@ START_TEST(only_addresses_localhost_and_the_own_name_are_served)
 }
 END_TEST
 
+static const struct {
+    const char *origin, *host;
+    bool same;
+} origins[] = {
+    {NULL, "127.0.0.1:8481", true},
+    {"http://127.0.0.1:8481", "127.0.0.1:8481", true},
+    {"https://cameras.example", "cameras.example", true}, /* a proxy has the TLS */
+    {"http://127.0.0.1:80", "127.0.0.1:8481", false},
+    {"http://evil.example", "127.0.0.1:8481", false},
+    {"http://127.0.0.1:8481.evil.example", "127.0.0.1:8481", false},
+    {"null", "127.0.0.1:8481", false},
+    {"", "127.0.0.1:8481", false},
+    {"http://x", NULL, false},
+};
+
+START_TEST(only_the_own_page_is_of_the_same_origin)
+{
+    ck_assert_msg(status_http_same_origin(origins[_i].origin, origins[_i].host) == origins[_i].same,
+                  "origin %d", _i);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("status_http");
     TCase *t = tcase_create("status_http");
     tcase_add_loop_test(t, only_addresses_localhost_and_the_own_name_are_served, 0,
                         sizeof hosts / sizeof *hosts);
+    tcase_add_loop_test(t, only_the_own_page_is_of_the_same_origin, 0,
+                        sizeof origins / sizeof *origins);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
