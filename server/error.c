@@ -12,20 +12,25 @@
 #include <openssl/rand.h>
 
 #include "common/log.h"
-#include "server/http.h"
+#include "server/call.h"
 
-void error_request_id(struct http_exchange *ex)
+void error_make_id(char id[HTTP_ID_LEN])
 {
     unsigned char r[16] = {0};
-    char id[37];
     RAND_bytes(r, sizeof r);
     r[6] = (r[6] & 0x0f) | 0x40;
     r[8] = (r[8] & 0x3f) | 0x80;
-    snprintf(id, sizeof id, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
-             r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7], r[8], r[9], r[10], r[11], r[12], r[13],
-             r[14], r[15]);
-    http_add_header(ex, "x-amzn-RequestId", id);
-    http_add_header(ex, "x-amz-RequestId", id);
+    snprintf(id, HTTP_ID_LEN,
+             "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", r[0], r[1],
+             r[2], r[3], r[4], r[5], r[6], r[7], r[8], r[9], r[10], r[11], r[12], r[13], r[14],
+             r[15]);
+}
+
+void error_request_id(struct http_exchange *ex)
+{
+    error_make_id(ex->id);
+    http_add_header(ex, "x-amzn-RequestId", ex->id);
+    http_add_header(ex, "x-amz-RequestId", ex->id);
 }
 
 static void send_error(struct http_exchange *ex, int status, const char *name, const char *member,
@@ -33,6 +38,7 @@ static void send_error(struct http_exchange *ex, int status, const char *name, c
 {
     log_debug("server.error", "peer=%s path=%s status=%d error=%s message=\"%s\"", ex->peer,
               ex->path, status, name, text);
+    call_end(ex, name, text, NULL);
     json_t *o = json_pack("{s:s}", member, text);
     char *body = o ? json_dumps(o, JSON_COMPACT) : NULL;
     json_decref(o);

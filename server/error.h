@@ -3,10 +3,12 @@
 #ifndef KVPIPE_SERVER_ERROR_H
 #define KVPIPE_SERVER_ERROR_H
 
-struct http_exchange;
+#include "server/http.h"
 
-/* Adds the request id headers that every answer carries; call once per exchange, before anything is
- * answered. */
+/* Makes a random UUID. */
+void error_make_id(char id[HTTP_ID_LEN]);
+/* Names the exchange (ex->id) and adds the request id headers that every answer carries; call once
+ * per exchange, before anything is answered. */
 void error_request_id(struct http_exchange *ex);
 /* Answers with status, error name (x-amzn-ErrorType and x-amz-ErrorType) and {"Message": text}. */
 void error_reply(struct http_exchange *ex, int status, const char *name, const char *fmt, ...)

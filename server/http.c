@@ -188,7 +188,8 @@ static int on_headers_complete(llhttp_t *p)
     }
     c->in_exchange = true;
     c->ex.cut = false;
-    c->ex.data = NULL;
+    c->ex.data = c->ex.call = NULL;
+    c->ex.id[0] = '\0';
     set_deadline(c, 0);
     c->srv_fn(c->srv_arg, &c->ex);
     return 0;

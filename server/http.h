@@ -23,6 +23,8 @@ struct http_limits {      /* 0 takes the default */
     unsigned send_timeout_ms; /* without progress in sending, default 30 s */
 };
 
+#define HTTP_ID_LEN 37 /* a UUID with NUL */
+
 struct http_header {
     const char *name, *value;
 };
@@ -38,6 +40,8 @@ struct http_exchange {
     bool tls;
     bool cut;   /* in the closed callback: the connection ended before request and answer did */
     void *data; /* the user's own */
+    void *call; /* the user's own, beside what each operation keeps in data */
+    char id[HTTP_ID_LEN]; /* the user's name for it */
 };
 
 /* Called when the headers of a request are read. Must answer or call one of the two body functions

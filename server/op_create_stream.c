@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/conf.h"
 #include "server/error.h"
 #include "server/field.h"
 #include "server/http.h"
@@ -15,6 +16,8 @@
 #include "server/tags.h"
 
 #define RETENTION_MAX_H 87600
+#define STREAMS_BIG_REGION 10000
+#define STREAMS_OTHER_REGION 5000
 
 static void created(void *arg, struct stream *st, int result)
 {
@@ -26,6 +29,21 @@ static void created(void *arg, struct stream *st, int result)
         error_internal(ex);
     else
         reply_json(ex, json_pack("{s:s}", "StreamARN", st->arn));
+}
+
+/* Whether there may be one more stream: as many as the config says, or as the service has it. */
+static bool room(struct server *server, struct http_exchange *ex)
+{
+    const char *region = store_region(server->store);
+    bool big = !strcmp(region, "us-east-1") || !strcmp(region, "us-west-2");
+    unsigned max = server->limits->streams ? server->limits->streams
+                   : big                   ? STREAMS_BIG_REGION
+                                           : STREAMS_OTHER_REGION;
+    if (store_count(server->store) < max)
+        return true;
+    error_reply(ex, 400, "AccountStreamLimitExceededException",
+                "There are %u streams, as many as there may be (server.limits.streams).", max);
+    return false;
 }
 
 static void handle(struct server *server, struct http_exchange *ex, json_t *body)
@@ -47,9 +65,15 @@ static void handle(struct server *server, struct http_exchange *ex, json_t *body
         error_reply(ex, 400, "ResourceInUseException", "The stream %s already exists.", spec.name);
     }
     if (!f.failed)
+        f.failed = !room(server, ex);
+    if (!f.failed)
         store_create(server->store, &spec, created, reply_hold(ex));
     free(tags);
 }
 
-const struct operation op_create_stream = {
-    .name = "CreateStream", .method = "POST", .path = "/createStream", .handle = handle};
+const struct operation op_create_stream = {.name = "CreateStream",
+                                           .method = "POST",
+                                           .path = "/createStream",
+                                           .handle = handle,
+                                           .control = true,
+                                           .audits_answer = true};

@@ -30,5 +30,8 @@ static void handle(struct server *server, struct http_exchange *ex, json_t *body
         store_delete(st, reply_done, reply_hold(ex));
 }
 
-const struct operation op_delete_stream = {
-    .name = "DeleteStream", .method = "POST", .path = "/deleteStream", .handle = handle};
+const struct operation op_delete_stream = {.name = "DeleteStream",
+                                           .method = "POST",
+                                           .path = "/deleteStream",
+                                           .handle = handle,
+                                           .control = true};

@@ -14,5 +14,9 @@ static void handle(struct server *server, struct http_exchange *ex, json_t *body
         reply_json(ex, json_pack("{s:o}", "StreamInfo", stream_info(st)));
 }
 
-const struct operation op_describe_stream = {
-    .name = "DescribeStream", .method = "POST", .path = "/describeStream", .handle = handle};
+const struct operation op_describe_stream = {.name = "DescribeStream",
+                                             .method = "POST",
+                                             .path = "/describeStream",
+                                             .handle = handle,
+                                             .control = true,
+                                             .all_per_s = 300};

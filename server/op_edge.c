@@ -219,19 +219,27 @@ const struct operation op_start_edge_configuration_update = {.name = "StartEdgeC
                                                              .path =
                                                                  "/startEdgeConfigurationUpdate",
                                                              .handle = start,
+                                                             .control = true,
+                                                             .all_per_s = 10,
+                                                             .stream_per_s = 1,
                                                              .access_denied = true};
 const struct operation op_describe_edge_configuration = {.name = "DescribeEdgeConfiguration",
                                                          .method = "POST",
                                                          .path = "/describeEdgeConfiguration",
                                                          .handle = describe,
+                                                         .control = true,
                                                          .access_denied = true};
 const struct operation op_delete_edge_configuration = {.name = "DeleteEdgeConfiguration",
                                                        .method = "POST",
                                                        .path = "/deleteEdgeConfiguration",
                                                        .handle = delete_edge,
+                                                       .control = true,
+                                                       .all_per_s = 10,
+                                                       .stream_per_s = 1,
                                                        .access_denied = true};
 const struct operation op_list_edge_agent_configurations = {.name = "ListEdgeAgentConfigurations",
                                                             .method = "POST",
                                                             .path = "/listEdgeAgentConfigurations",
                                                             .handle = list,
+                                                            .control = true,
                                                             .on_all = true};

@@ -46,5 +46,9 @@ static void handle(struct server *server, struct http_exchange *ex, json_t *body
     reply_json(ex, json_pack("{s:s}", "DataEndpoint", url));
 }
 
-const struct operation op_get_data_endpoint = {
-    .name = "GetDataEndpoint", .method = "POST", .path = "/getDataEndpoint", .handle = handle};
+const struct operation op_get_data_endpoint = {.name = "GetDataEndpoint",
+                                               .method = "POST",
+                                               .path = "/getDataEndpoint",
+                                               .handle = handle,
+                                               .control = true,
+                                               .all_per_s = 300};

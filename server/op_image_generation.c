@@ -75,10 +75,12 @@ const struct operation op_update_image_generation = {.name = "UpdateImageGenerat
                                                      .method = "POST",
                                                      .path = "/updateImageGenerationConfiguration",
                                                      .handle = update,
+                                                     .control = true,
                                                      .access_denied = true};
 const struct operation op_describe_image_generation = {
     .name = "DescribeImageGenerationConfiguration",
     .method = "POST",
     .path = "/describeImageGenerationConfiguration",
     .handle = describe,
+    .control = true,
     .access_denied = true};

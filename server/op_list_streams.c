@@ -64,4 +64,5 @@ const struct operation op_list_streams = {.name = "ListStreams",
                                           .method = "POST",
                                           .path = "/listStreams",
                                           .handle = handle,
+                                          .control = true,
                                           .on_all = true};

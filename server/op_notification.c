@@ -32,9 +32,11 @@ const struct operation op_update_notification = {.name = "UpdateNotificationConf
                                                  .method = "POST",
                                                  .path = "/updateNotificationConfiguration",
                                                  .handle = update,
+                                                 .control = true,
                                                  .access_denied = true};
 const struct operation op_describe_notification = {.name = "DescribeNotificationConfiguration",
                                                    .method = "POST",
                                                    .path = "/describeNotificationConfiguration",
                                                    .handle = describe,
+                                                   .control = true,
                                                    .access_denied = true};

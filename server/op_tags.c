@@ -128,26 +128,36 @@ static void list_resource(struct server *server, struct http_exchange *ex, json_
         show(&f, st);
 }
 
-const struct operation op_tag_stream = {
-    .name = "TagStream", .method = "POST", .path = "/tagStream", .handle = tag_stream};
-const struct operation op_untag_stream = {
-    .name = "UntagStream", .method = "POST", .path = "/untagStream", .handle = untag_stream};
+const struct operation op_tag_stream = {.name = "TagStream",
+                                        .method = "POST",
+                                        .path = "/tagStream",
+                                        .handle = tag_stream,
+                                        .control = true};
+const struct operation op_untag_stream = {.name = "UntagStream",
+                                          .method = "POST",
+                                          .path = "/untagStream",
+                                          .handle = untag_stream,
+                                          .control = true};
 const struct operation op_list_tags_for_stream = {.name = "ListTagsForStream",
                                                   .method = "POST",
                                                   .path = "/listTagsForStream",
-                                                  .handle = list_stream};
+                                                  .handle = list_stream,
+                                                  .control = true};
 const struct operation op_tag_resource = {.name = "TagResource",
                                           .method = "POST",
                                           .path = "/TagResource",
                                           .handle = tag_resource,
+                                          .control = true,
                                           .access_denied = true};
 const struct operation op_untag_resource = {.name = "UntagResource",
                                             .method = "POST",
                                             .path = "/UntagResource",
                                             .handle = untag_resource,
+                                            .control = true,
                                             .access_denied = true};
 const struct operation op_list_tags_for_resource = {.name = "ListTagsForResource",
                                                     .method = "POST",
                                                     .path = "/ListTagsForResource",
                                                     .handle = list_resource,
+                                                    .control = true,
                                                     .access_denied = true};

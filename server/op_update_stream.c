@@ -74,9 +74,13 @@ static void update_data_retention(struct server *server, struct http_exchange *e
     store_sweep(server->store, clock_wall_ns()); /* what is older than it now goes at once */
 }
 
-const struct operation op_update_stream = {
-    .name = "UpdateStream", .method = "POST", .path = "/updateStream", .handle = update_stream};
+const struct operation op_update_stream = {.name = "UpdateStream",
+                                           .method = "POST",
+                                           .path = "/updateStream",
+                                           .handle = update_stream,
+                                           .control = true};
 const struct operation op_update_data_retention = {.name = "UpdateDataRetention",
                                                    .method = "POST",
                                                    .path = "/updateDataRetention",
-                                                   .handle = update_data_retention};
+                                                   .handle = update_data_retention,
+                                                   .control = true};

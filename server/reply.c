@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "server/call.h"
 #include "server/error.h"
 #include "server/http.h"
 
@@ -20,6 +21,7 @@ json_t *reply_timestamp(int64_t ms)
 
 void reply_json(struct http_exchange *ex, json_t *object)
 {
+    call_end(ex, object ? NULL : "InternalFailure", "no memory", object);
     char *text = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(PRECISION)) : NULL;
     json_decref(object);
     if (!text) {
@@ -33,12 +35,14 @@ void reply_json(struct http_exchange *ex, json_t *object)
 
 void reply_empty(struct http_exchange *ex)
 {
+    call_end(ex, NULL, NULL, NULL);
     http_reply(ex, 200, NULL, 0);
 }
 
 static void on_closed(struct http_exchange *ex)
 {
     struct reply_hold *h = ex->data;
+    call_end(ex, "ClientDisconnected", "The client went away before the answer.", NULL);
     h->ex = NULL;
 }
 

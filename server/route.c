@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "server/access.h"
 #include "server/auth.h"
+#include "server/call.h"
 #include "server/error.h"
 #include "server/http.h"
 #include "server/role_credentials.h"
@@ -85,6 +86,24 @@ static const struct operation *find(const char *path)
     return NULL;
 }
 
+unsigned route_count(void)
+{
+    return COUNT(operations);
+}
+
+const struct operation *route_at(unsigned i)
+{
+    return operations[i];
+}
+
+unsigned route_index(const struct operation *op)
+{
+    unsigned i = 0;
+    while (operations[i] != op)
+        i++;
+    return i;
+}
+
 void route_print(FILE *out)
 {
     for (size_t i = 0; i < COUNT(operations); i++)
@@ -112,11 +131,15 @@ static bool known(struct server *server, struct http_exchange *ex, const struct 
     return false;
 }
 
-static json_t *read_json(struct http_exchange *ex, const uint8_t *body, size_t len)
+/* From here on the call is recorded: who cannot sign cannot fill the log. */
+static json_t *read_json(struct http_exchange *ex, const uint8_t *body, size_t len,
+                         struct server *server, const struct operation *op,
+                         const struct auth_caller *caller)
 {
     json_error_t err;
     json_t *json =
         len ? json_loadb((const char *)body, len, JSON_REJECT_DUPLICATES, &err) : json_object();
+    call_begin(server, ex, op, caller, json);
     if (json_is_object(json))
         return json;
     if (json)
@@ -135,8 +158,9 @@ static void on_body(struct http_exchange *ex, const uint8_t *body, size_t len)
     ex->data = NULL;
     if (!known(server, ex, op, AUTH_BODY_KNOWN, body, len, &caller))
         return;
-    json_t *json = read_json(ex, body, len);
-    if (json && access_allowed(server, ex, op, &caller, json)) {
+    json_t *json = read_json(ex, body, len, server, op, &caller);
+    if (json && access_allowed(server, ex, op, &caller, json) &&
+        call_admitted(server, ex, op, json)) {
         log_debug("server.request", "peer=%s key=%s operation=%s", ex->peer, caller.access_key,
                   op->name);
         server->caller = &caller;

@@ -18,6 +18,7 @@
 #include "common/stage.h"
 #include "common/tls_files.h"
 #include "server/access_keys.h"
+#include "server/audit.h"
 #include "server/http.h"
 #include "server/kms.h"
 #include "server/put_media.h"
@@ -100,6 +101,14 @@ static int start_http(struct server *server, const struct conf_server *conf)
     return r;
 }
 
+static int open_audit(struct server *server, const struct conf_server *conf)
+{
+    char *path = xasprintf("%s/audit.jsonl", conf->data);
+    int r = audit_open(server->base, path, &server->audit);
+    free(path);
+    return r;
+}
+
 static int open_sessions(struct server *server, const struct conf_server *conf)
 {
     if (!conf->device_ca)
@@ -131,6 +140,8 @@ static void teardown(struct stage *stage)
     http_server_free(server->http);
     store_close(&server->store);
     kms_free(&server->kms);
+    audit_close(&server->audit);
+    free(server->calls);
     access_keys_free(&server->auth.keys);
     sessions_free(&server->auth.sessions);
     if (server->sweep)
@@ -171,6 +182,8 @@ static int setup(struct stage *stage)
         r = kms_file_open(conf->server.master_keys, &server->kms);
     if (r == 0)
         store_use_kms(server->store, server->kms);
+    if (r == 0)
+        r = open_audit(server, &conf->server);
     if (r == 0)
         r = open_sessions(server, &conf->server);
     if (r == 0)

@@ -9,12 +9,14 @@
 
 #include "server/auth.h"
 
+struct audit;
 struct conf_limits;
 struct event;
 struct event_base;
 struct http_server;
 struct kms;
 struct put_media;
+struct rate;
 struct stage;
 struct stage_ops;
 struct store;
@@ -27,7 +29,12 @@ struct server {
     struct store *store;
     struct kms *kms; /* NULL: no master keys are configured */
     struct auth auth;
+<<<<<<< HEAD
     const struct auth_caller *caller; /* of the request whose operation is called; else NULL */
+=======
+    struct audit *audit; /* NULL in unit tests */
+    struct rate *calls;  /* of each control operation */
+>>>>>>> 2046abc (server: rates of control calls, a bound on streams, an audit log in CloudTrail's form)
     struct event *sweep, *drained;
     TAILQ_HEAD(, put_media) put_sessions;
     bool draining;

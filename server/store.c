@@ -77,6 +77,7 @@ void stream_unref(struct stream **sp)
     free(st->kms_key);
     free(st->tags);
     free(st->settings);
+    free(st->calls);
     archive_file_free(st->store->archive, &st->file);
     free(st);
 }
@@ -114,6 +115,15 @@ struct stream *store_find_arn(struct store *s, const char *arn)
         if (!strcmp(st->arn, arn))
             return st;
     return NULL;
+}
+
+unsigned store_count(const struct store *s)
+{
+    const struct stream *st;
+    unsigned n = 0;
+    TAILQ_FOREACH (st, &s->streams, link)
+        n++;
+    return n;
 }
 
 const char *store_region(const struct store *s)

@@ -68,6 +68,7 @@ struct stream {
     int64_t evicted_seq; /* the ring has every fragment above this */
     TAILQ_HEAD(, stream_watch) watches;
     struct quota quota;
+    struct rate *calls;                      /* of each control operation; NULL: none yet */
     TAILQ_HEAD(, stream_producer) producers; /* oldest first */
     struct archive_file *file;               /* writer thread */
 };
@@ -87,6 +88,8 @@ void store_check_key(struct stream *st, void (*done)(void *arg, int result), voi
 /* Writes what waits, ends the threads, frees all. Blocks. Streams must have no other users. */
 void store_close(struct store **s);
 
+/* How many there are. */
+unsigned store_count(const struct store *s);
 struct stream *store_first(struct store *s); /* by name; next: TAILQ_NEXT(stream, link) */
 struct stream *store_find(struct store *s, const char *name);
 struct stream *store_find_arn(struct store *s, const char *arn);
