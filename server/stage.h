@@ -29,12 +29,9 @@ struct server {
     struct store *store;
     struct kms *kms; /* NULL: no master keys are configured */
     struct auth auth;
-<<<<<<< HEAD
     const struct auth_caller *caller; /* of the request whose operation is called; else NULL */
-=======
-    struct audit *audit; /* NULL in unit tests */
-    struct rate *calls;  /* of each control operation */
->>>>>>> 2046abc (server: rates of control calls, a bound on streams, an audit log in CloudTrail's form)
+    struct audit *audit;              /* NULL in unit tests */
+    struct rate *calls;               /* of each control operation */
     struct event *sweep, *drained;
     TAILQ_HEAD(, put_media) put_sessions;
     bool draining;
