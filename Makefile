@@ -166,5 +166,5 @@ help:
 	@echo 'make images   a container image per process, and their sizes'
 	@echo 'make clean    remove build/'
 
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(B) -name '*.d' -type f 2>/dev/null)
 .SECONDARY:
