@@ -170,8 +170,10 @@ static void add_uploader(struct summary *sum, const struct report_subject *s)
 {
     const struct report_number *latency =
         report_subject_number(s, metrics_def(METRIC_PERSIST_LATENCY)->name);
-    double offsite = report_subject_value(s, METRIC_OFFSITE);
     double backlog = report_subject_value(s, METRIC_BACKLOG);
+    double offsite = report_subject_number(s, metrics_def(METRIC_OFFSITE)->name)
+                         ? report_subject_value(s, METRIC_OFFSITE)
+                         : backlog; /* an uploader of another version */
     sum->uploads = true;
     sum->offsite_s = offsite > sum->offsite_s ? offsite : sum->offsite_s;
     sum->backlog_s = backlog > sum->backlog_s ? backlog : sum->backlog_s;
@@ -198,12 +200,13 @@ static void add_numbers(struct summary *sum, const char *stage, const struct rep
     }
 }
 
-static void add_stage(struct summary *sum, const struct report_row *row, const char *stream,
-                      bool brief)
+/* Returns what the process says of the stream; NULL: nothing. */
+static const struct report_subject *add_stage(struct summary *sum, const struct report_row *row,
+                                              const char *stream, bool brief)
 {
     const struct report_subject *s = report_row_subject(row, stream);
     if (!s)
-        return;
+        return NULL;
     json_t *o = json_object();
     set(o, "state", s->state);
     set(o, "note", s->note);
@@ -214,8 +217,7 @@ static void add_stage(struct summary *sum, const struct report_row *row, const c
                         json_real(report_subject_rate(s, METRIC_BYTES_OUT) * 8 / 1000));
     json_object_set_new(sum->stages, row->instance, o);
     add_numbers(sum, row->stage, s);
-    if (strcmp(row->stage, "server") != 0)
-        add_state(sum, s);
+    return s;
 }
 
 /* A silent or dead process says nothing any longer. */
@@ -233,12 +235,20 @@ static json_t *stream(const char *name, const struct instances *all,
                       const struct report_table *table, int64_t now_ns, bool brief)
 {
     struct summary sum = {.stages = json_object(), .gaps = json_object(), .lost = json_object()};
-    for (size_t k = 0; k < STAGES; k++)
+    for (size_t k = 0; k < STAGES; k++) {
+        /* of replicas, one that has the stream: others may have had it before */
+        const struct report_subject *has = NULL, *s;
         for (size_t i = 0; i < report_table_count(table); i++) {
             const struct report_row *row = report_table_row(table, i);
-            if (strcmp(row->stage, order[k]) == 0 && counts(row, all, now_ns))
-                add_stage(&sum, row, name, brief);
+            if (strcmp(row->stage, order[k]) != 0 || !counts(row, all, now_ns))
+                continue;
+            s = add_stage(&sum, row, name, brief);
+            if (s && (!has || (!is_good(has->state) && is_good(s->state))))
+                has = s;
         }
+        if (has && strcmp(order[k], "server") != 0)
+            add_state(&sum, has);
+    }
     json_t *o = json_object();
     set(o, "name", name);
     set(o, "state", sum.state && *sum.state ? sum.state : "waiting");

@@ -43,16 +43,23 @@ export function ago(ms, now) {
 }
 
 export function clock(ms) {
-  return new Date(ms).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  return new Date(ms).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
 }
 
 // Words for the states of processes and streams, each with a level.
 const STATES = {
   ready: ["ok", "Ready"], live: ["ok", "Live"], done: ["idle", "Ended"], ended: ["idle", "Ended"],
-  starting: ["warn", "Starting"], waiting: ["warn", "Waiting"], connecting: ["bad", "No camera"], restarting: ["warn", "Restarting"],
+  starting: ["warn", "Starting"], waiting: ["warn", "Waiting"], connecting: ["bad", "Connecting"], "no camera": ["bad", "No camera"], "no endpoint": ["warn", "No endpoint"], restarting: ["warn", "Restarting"],
   stopping: ["warn", "Stopping"], stopped: ["idle", "Stopped"], hung: ["bad", "Hung"], failed: ["bad", "Failed"],
   silent: ["bad", "Silent"], "gave up": ["bad", "Gave up"], "crash loop": ["bad", "Crash loop"],
 };
+
+// What a stream's state comes to: "connecting" is another thing for a camera than for the endpoint.
+export function streamWord(s) {
+  if (s.state !== "connecting") return s.state;
+  const who = Object.keys(s.stages).find((instance) => s.stages[instance].state === "connecting") || "";
+  return who.startsWith("uploader") ? "no endpoint" : who.startsWith("capture") ? "no camera" : s.state;
+}
 
 export function state(word) {
   const [level, text] = STATES[word] || ["warn", word || "Unknown"];

@@ -1,11 +1,17 @@
 // The pipeline drawn as it is: cameras, the processes of each stage, the endpoint, and what flows between them.
-import { rate, state, svg } from "./format.js";
+import { rate, state, streamWord, svg } from "./format.js";
 
 const STAGES = ["capture", "encoder", "muxer", "uploader"];
 const CAMERAS_SHOWN = 10;
 
 function stateOfStream(s) {
-  return state(s.state);
+  return state(streamWord(s));
+}
+
+// A process of one stream alone goes by the stream's name.
+function nameIn(stage, instance, streams) {
+  const rest = instance.slice(stage.length + 1);
+  return streams.some((s) => s.name === rest) ? rest : instance;
 }
 
 // {name, nodes: [{id, title, note, level}]} from cameras to the endpoint.
@@ -16,7 +22,7 @@ function columns(status) {
     : [{ id: "cam:*", title: `${all.length} cameras`, note: `${all.filter((s) => s.state === "live").length} live`, level: all.every((s) => stateOfStream(s).level === "ok") ? "ok" : "warn" }];
   const list = [{ name: "Cameras", nodes: cameras }];
   for (const stage of STAGES) {
-    const nodes = status.stages.filter((p) => p.stage === stage).map((p) => ({ id: p.instance, title: p.instance, note: state(p.state).text, level: state(p.state).level }));
+    const nodes = status.stages.filter((p) => p.stage === stage).map((p) => ({ id: p.instance, title: nameIn(stage, p.instance, all), note: state(p.state).text, level: state(p.state).level }));
     list.push({ name: stage[0].toUpperCase() + stage.slice(1), nodes });
   }
   const server = status.stages.find((p) => p.stage === "server");
@@ -42,7 +48,8 @@ function links(status) {
     let from = status.streams.length <= CAMERAS_SHOWN ? `cam:${s.name}` : "cam:*", column = 0;
     let flow = { fps: s.frames_per_s, kbit: 0 };
     STAGES.forEach((stage, i) => {
-      const at = Object.keys(s.stages).find((instance) => stageOf.get(instance) === stage);
+      const here = Object.keys(s.stages).filter((instance) => stageOf.get(instance) === stage);
+      const at = here.find((instance) => s.stages[instance].state === "live") || here[0];
       if (!at) return;
       add(from, at, column, flow);
       flow = { fps: s.stages[at].frames_per_s, kbit: s.stages[at].kbit_per_s };
@@ -68,21 +75,21 @@ function node(n, x, y, width, height) {
   const g = svg("g", { class: "node", "data-level": n.level, transform: `translate(${x} ${y})` });
   g.append(svg("title", {}, `${n.title}: ${n.note}`),
     svg("rect", { width, height, rx: 9 }),
-    svg("path", { class: "edge", d: `M0 9a9 9 0 0 1 4-7.5V${height - 1.5}A9 9 0 0 1 0 ${height - 9}Z` }),
-    svg("text", { class: "name", x: 14, y: 18 }, cut(n.title, Math.floor((width - 18) / 6.7))),
-    svg("text", { class: "note", x: 14, y: 34 }, cut(n.note, Math.floor((width - 18) / 6))));
+    svg("rect", { class: "edge", x: 6, y: 8, width: 3, height: height - 16, rx: 1.5 }),
+    svg("text", { class: "name", x: 16, y: 18 }, cut(n.title, Math.floor((width - 20) / 7))),
+    svg("text", { class: "note", x: 16, y: 34 }, cut(n.note, Math.floor((width - 20) / 6.2))));
   return g;
 }
 
 function wide(target, cols, flows, width) {
-  const gap = Math.max(56, Math.min(110, (width - 6 * 132) / 5)), w = (width - gap * 5) / 6, h = 42, pitch = 54, head = 56;
+  const gap = Math.max(56, Math.min(110, (width - 6 * 132) / 5)), w = (width - gap * 5) / 6, h = 42, pitch = 54, head = 58;
   const rows = Math.max(...cols.map((c) => c.nodes.length)), height = head + rows * pitch;
   const place = new Map(), shapes = [];
   cols.forEach((c, k) => {
     const x = k * (w + gap), first = head + ((rows - c.nodes.length) * pitch) / 2;
     shapes.push(svg("text", { class: "stage", x, y: 14 }, c.name));
     const text = flowText(flows.filter((l) => l.column === k));
-    if (text) text.split(" · ").forEach((part, i) => shapes.push(svg("text", { class: "flow", x: x + w + gap / 2, y: 30 + i * 14, "text-anchor": "middle" }, part)));
+    if (text) text.split(" · ").forEach((part, i) => shapes.push(svg("text", { class: "flow", x: x + w + gap / 2, y: 32 + i * 13, "text-anchor": "middle" }, part)));
     c.nodes.forEach((n, i) => {
       place.set(n.id, { x, y: first + i * pitch });
       shapes.push(node(n, x, first + i * pitch, w, h));
