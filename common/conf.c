@@ -251,8 +251,40 @@ static const struct conf_option server_options[] = {
     MAP(conf_server, limits, limits_options),
     END,
 };
+static const struct conf_option prometheus_options[] = {
+    BOOL(conf_prometheus, enabled, true),
+    END,
+};
+static const struct conf_option cloudwatch_options[] = {
+    BOOL(conf_cloudwatch, enabled, false),
+    STRING(conf_cloudwatch, url, NULL),
+    STRING(conf_cloudwatch, region, NULL),
+    STRING(conf_cloudwatch, ca_file, NULL),
+    {.key = "namespace",
+     .type = CONF_STRING,
+     .offset = offsetof(struct conf_cloudwatch, space),
+     .string = "kvpipe"},
+    U32(conf_cloudwatch, interval_s, 60, 1, 3600),
+    BOOL(conf_cloudwatch, edge_agent, false),
+    STRING(conf_cloudwatch, thing, NULL),
+    END,
+};
+static const struct conf_option emf_options[] = {
+    STRING(conf_emf, output, "off"),
+    {.key = "namespace",
+     .type = CONF_STRING,
+     .offset = offsetof(struct conf_emf, space),
+     .string = "kvpipe"},
+    STRING(conf_emf, log_group, NULL),
+    U32(conf_emf, interval_s, 60, 1, 3600),
+    END,
+};
 static const struct conf_option monitor_options[] = {
     STRING(conf_monitor, listen, "127.0.0.1:8481"),
+    STRING(conf_monitor, names, ""),
+    MAP(conf_monitor, prometheus, prometheus_options),
+    MAP(conf_monitor, cloudwatch, cloudwatch_options),
+    MAP(conf_monitor, emf, emf_options),
     STRING(conf_monitor, socket, NULL),
     ENUM(conf_monitor, outlive, CONF_OUTLIVE_CRASH, CONF_OUTLIVE_CRASH, outlives),
     U32(conf_monitor, hang_s, 5, 2, 3600),

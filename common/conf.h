@@ -219,8 +219,34 @@ struct conf_server {
     struct conf_process process;
 };
 
+struct conf_prometheus {
+    bool enabled; /* default true: /metrics at monitor.listen */
+};
+
+struct conf_cloudwatch {
+    bool enabled;        /* default false */
+    char *url;           /* default https://monitoring.REGION.amazonaws.com */
+    char *region;        /* default endpoint.region */
+    char *ca_file;       /* default endpoint.ca_file */
+    char *space;         /* namespace, default kvpipe */
+    uint32_t interval_s; /* default 60 */
+    bool edge_agent;     /* the metrics of the EdgeRuntimeAgent namespace as well */
+    char *thing;         /* its ThingName, default endpoint.credentials.iot_thing, then this host */
+};
+
+struct conf_emf {
+    char *output;        /* stdout, tcp://host:port, or off (default) */
+    char *space;         /* namespace, default kvpipe */
+    char *log_group;     /* for the agent's TCP port; NULL: the agent's own */
+    uint32_t interval_s; /* default 60 */
+};
+
 struct conf_monitor {
-    char *listen;              /* status over HTTP, host:port, default 127.0.0.1:8481 */
+    char *listen; /* status over HTTP, host:port, default 127.0.0.1:8481 */
+    char *names;  /* more names it may be asked by, separated by spaces */
+    struct conf_prometheus prometheus;
+    struct conf_cloudwatch cloudwatch;
+    struct conf_emf emf;
     char *socket;              /* where stages report, default ipc://RUN/monitor.sock */
     enum conf_outlive outlive; /* default crash */
     uint32_t hang_s; /* a stage that reports nothing for so long hangs; also of its own watchdog.

@@ -17,7 +17,7 @@ build-essential git clang clang-format libclang-rt-14-dev libfuzzer-14-dev
 gstreamer1.0-libav gstreamer1.0-tools
 check libsubunit-dev libgstrtspserver-1.0-dev ffmpeg mkvtoolnix
 python3 python3-yaml python3-boto3 python3-botocore python3-zmq python3-protobuf
-python3-imageio openssl curl iproute2
+python3-imageio openssl curl iproute2 prometheus python3-jsonschema
 "
 [ "${1:-}" != build ] || packages=$build
 
@@ -75,4 +75,6 @@ teller=$!
 trap 'kill "$teller" 2>/dev/null || true; rm -f "$log"' EXIT
 # shellcheck disable=SC2086
 apt install -y --no-install-recommends $missing
+# The tests start a Prometheus of their own; the package's service is not left on its port.
+case $missing in *" prometheus"*) $sudo systemctl disable --now prometheus >/dev/null 2>&1 || true ;; esac
 echo "install-deps: done"

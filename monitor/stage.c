@@ -21,10 +21,13 @@
 #include "common/tls_files.h"
 #include "monitor/asks.h"
 #include "monitor/instances.h"
+#include "monitor/offsite.h"
+#include "monitor/prometheus.h"
 #include "monitor/log_file.h"
 #include "monitor/metadata_keeper.h"
 #include "monitor/pulse.h"
 #include "monitor/report_table.h"
+#include "monitor/samples.h"
 #include "monitor/status.h"
 #include "monitor/status_http.h"
 #include "monitor/still.h"
@@ -43,6 +46,8 @@ struct monitor {
     struct stage *stage;
     struct instances instances;
     struct report_table *table;
+    struct offsite offsite;
+    struct samples samples;
     struct status_http *http;
     struct metadata_keeper *metadata;
     struct pulse *pulse;
@@ -182,12 +187,14 @@ static void on_report(void *arg, const struct report_row *row)
     struct monitor *m = arg;
     instances_heard(&m->instances, row);
     metadata_keeper_heard(m->metadata, row);
+    offsite_heard(&m->offsite, row, m->table, clock_mono_ns());
 }
 
 static json_t *on_pulse(void *arg)
 {
     struct monitor *m = arg;
-    return status_make(m->stage->conf, &m->instances, m->table, m->start_ns, clock_mono_ns(), true);
+    return status_make(m->stage->conf, &m->instances, m->table, &m->offsite, m->start_ns,
+                       clock_mono_ns(), true);
 }
 
 static uint64_t on_mark(void *arg)
@@ -231,7 +238,18 @@ static int on_still(void *arg, const char *stream, struct still_picture *out)
 static char *on_status(void *arg)
 {
     struct monitor *m = arg;
-    return status_json(m->stage->conf, &m->instances, m->table, m->start_ns, clock_mono_ns());
+    return status_json(m->stage->conf, &m->instances, m->table, &m->offsite, m->start_ns,
+                       clock_mono_ns());
+}
+
+static char *on_metrics(void *arg)
+{
+    struct monitor *m = arg;
+    const struct conf *conf = m->stage->conf;
+    if (!conf->monitor.prometheus.enabled)
+        return NULL;
+    samples_take(&m->samples, conf, &m->instances, m->table, &m->offsite, clock_mono_ns());
+    return prometheus_text(&m->samples);
 }
 
 static bool on_ready(void *arg)
@@ -272,6 +290,7 @@ static int on_ask(void *arg, const char *verb, const struct evkeyvalq *fields, c
 }
 
 static const struct status_http_ops http_callbacks = {.status = on_status,
+                                                      .metrics = on_metrics,
                                                       .events = on_events,
                                                       .history = on_history,
                                                       .live = on_live,
@@ -347,6 +366,8 @@ static void teardown(struct stage *st)
     if (m->child)
         event_free(m->child);
     instances_fini(&m->instances);
+    offsite_fini(&m->offsite);
+    samples_fini(&m->samples);
     free(m->own_log);
     if (m->lock >= 0)
         close(m->lock);
@@ -372,8 +393,8 @@ static int open_parts(struct monitor *m)
     m->metadata = metadata_keeper_create(m->table);
     m->still = still_create(m->stage->base, conf->spool.dir);
     m->pulse = pulse_create(m->stage->base, &pulse_callbacks, m);
-    return status_http_create(m->stage->base, conf->monitor.listen, m->token, &http_callbacks, m,
-                              &m->http);
+    return status_http_create(m->stage->base, conf->monitor.listen, conf->monitor.names, m->token,
+                              &http_callbacks, m, &m->http);
 }
 
 static int setup(struct stage *st)

@@ -14,6 +14,7 @@
 #include "common/keys.h"
 #include "common/mem.h"
 #include "common/metrics.h"
+#include "monitor/samples.h"
 
 static const char *const order[] = {"capture", "encoder", "muxer", "uploader", "server"};
 #define STAGES (sizeof order / sizeof *order)
@@ -127,7 +128,7 @@ static json_t *processes(const struct instances *all, const struct report_table 
 struct summary {
     double frames_per_s, bytes_per_s, persisted, fragments, backlog_fragments, backlog_bytes;
     double dropped, reconnects;
-    double offsite_s, backlog_s; /* of the uploader that has most */
+    double backlog_s; /* of the uploader that has most */
     double persisted_per_s, latency_s_per_s;
     bool uploads; /* an uploader tells of it */
     const char *state, *note;
@@ -171,11 +172,7 @@ static void add_uploader(struct summary *sum, const struct report_subject *s)
     const struct report_number *latency =
         report_subject_number(s, metrics_def(METRIC_PERSIST_LATENCY)->name);
     double backlog = report_subject_value(s, METRIC_BACKLOG);
-    double offsite = report_subject_number(s, metrics_def(METRIC_OFFSITE)->name)
-                         ? report_subject_value(s, METRIC_OFFSITE)
-                         : backlog; /* an uploader of another version */
     sum->uploads = true;
-    sum->offsite_s = offsite > sum->offsite_s ? offsite : sum->offsite_s;
     sum->backlog_s = backlog > sum->backlog_s ? backlog : sum->backlog_s;
     sum->persisted_per_s += report_subject_rate(s, METRIC_FRAGMENTS_PERSISTED);
     sum->latency_s_per_s += latency ? latency->per_s : 0;
@@ -220,19 +217,9 @@ static const struct report_subject *add_stage(struct summary *sum, const struct 
     return s;
 }
 
-/* A silent or dead process says nothing any longer. */
-static bool counts(const struct report_row *row, const struct instances *all, int64_t now_ns)
-{
-    if (now_ns - row->heard_ns > 5 * NS_PER_S)
-        return false;
-    for (size_t i = 0; i < all->count; i++)
-        if (strcmp(all->list[i].plan->instance, row->instance) == 0)
-            return (uint32_t)all->list[i].pid == row->pid;
-    return true;
-}
-
 static json_t *stream(const char *name, const struct instances *all,
-                      const struct report_table *table, int64_t now_ns, bool brief)
+                      const struct report_table *table, double offsite_s, int64_t now_ns,
+                      bool brief)
 {
     struct summary sum = {.stages = json_object(), .gaps = json_object(), .lost = json_object()};
     for (size_t k = 0; k < STAGES; k++) {
@@ -240,7 +227,7 @@ static json_t *stream(const char *name, const struct instances *all,
         const struct report_subject *has = NULL, *s;
         for (size_t i = 0; i < report_table_count(table); i++) {
             const struct report_row *row = report_table_row(table, i);
-            if (strcmp(row->stage, order[k]) != 0 || !counts(row, all, now_ns))
+            if (strcmp(row->stage, order[k]) != 0 || !samples_counts(row, all, now_ns))
                 continue;
             s = add_stage(&sum, row, name, brief);
             if (s && (!has || (!is_good(has->state) && is_good(s->state))))
@@ -261,7 +248,7 @@ static json_t *stream(const char *name, const struct instances *all,
     json_object_set_new(o, "backlog_bytes", json_real(sum.backlog_bytes));
     json_object_set_new(o, "frames_dropped", json_real(sum.dropped));
     json_object_set_new(o, "reconnects", json_real(sum.reconnects));
-    json_object_set_new(o, "offsite_s", sum.uploads ? json_real(sum.offsite_s) : json_null());
+    json_object_set_new(o, "offsite_s", offsite_s >= 0 ? json_real(offsite_s) : json_null());
     json_object_set_new(o, "backlog_s", sum.uploads ? json_real(sum.backlog_s) : json_null());
     json_object_set_new(o, "latency_s",
                         sum.persisted_per_s > 0
@@ -274,7 +261,8 @@ static json_t *stream(const char *name, const struct instances *all,
 }
 
 json_t *status_make(const struct conf *conf, const struct instances *all,
-                    const struct report_table *table, int64_t start_ns, int64_t now_ns, bool brief)
+                    const struct report_table *table, const struct offsite *offsite,
+                    int64_t start_ns, int64_t now_ns, bool brief)
 {
     json_t *o = json_object(), *streams = json_array();
     char *token = xasprintf("%s/" KEYS_TOKEN_FILE, conf->run);
@@ -295,15 +283,19 @@ json_t *status_make(const struct conf *conf, const struct instances *all,
                         json_integer((json_int_t)report_table_refused(table)));
     json_object_set_new(o, "stages", processes(all, table, now_ns, brief));
     for (unsigned i = 0; i < conf->streams_count; i++)
-        json_array_append_new(streams, stream(conf->streams[i].name, all, table, now_ns, brief));
+        json_array_append_new(streams,
+                              stream(conf->streams[i].name, all, table,
+                                     offsite_seconds(offsite, conf->streams[i].name, now_ns),
+                                     now_ns, brief));
     json_object_set_new(o, "streams", streams);
     return o;
 }
 
 char *status_json(const struct conf *conf, const struct instances *all,
-                  const struct report_table *table, int64_t start_ns, int64_t now_ns)
+                  const struct report_table *table, const struct offsite *offsite, int64_t start_ns,
+                  int64_t now_ns)
 {
-    json_t *o = status_make(conf, all, table, start_ns, now_ns, false);
+    json_t *o = status_make(conf, all, table, offsite, start_ns, now_ns, false);
     char *text = json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(10));
     json_decref(o);
     return text ? text : xstrdup("{}");

@@ -7,13 +7,16 @@
 #include <jansson.h>
 
 #include "monitor/instances.h"
+#include "monitor/offsite.h"
 #include "monitor/report_table.h"
 
 /* The whole as an object; `brief`: without the numbers of each stage, as open pages get it. */
 json_t *status_make(const struct conf *conf, const struct instances *all,
-                    const struct report_table *table, int64_t start_ns, int64_t now_ns, bool brief);
+                    const struct report_table *table, const struct offsite *offsite,
+                    int64_t start_ns, int64_t now_ns, bool brief);
 /* Returns malloc'ed JSON text. */
 char *status_json(const struct conf *conf, const struct instances *all,
-                  const struct report_table *table, int64_t start_ns, int64_t now_ns);
+                  const struct report_table *table, const struct offsite *offsite, int64_t start_ns,
+                  int64_t now_ns);
 
 #endif

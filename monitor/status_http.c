@@ -28,7 +28,7 @@
 
 struct status_http {
     struct evhttp *server;
-    char *listen;
+    char *listen, *names;
     const char *token;
     const struct status_http_ops *ops;
     void *arg;
@@ -51,7 +51,18 @@ struct route {
     void (*handle)(struct request *r);
 };
 
-bool status_http_host_allowed(const char *host_header, const char *listen)
+static bool is_named(const char *host, const char *names)
+{
+    size_t len = strlen(host);
+    for (const char *at = names; *at; at += strcspn(at, " ")) {
+        at += strspn(at, " ");
+        if (strcspn(at, " ") == len && len && strncasecmp(at, host, len) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool status_http_host_allowed(const char *host_header, const char *listen, const char *names)
 {
     char host[256], own[256];
     unsigned char address[16];
@@ -69,6 +80,8 @@ bool status_http_host_allowed(const char *host_header, const char *listen)
         }
     }
     if (conf_host_port(listen, own, sizeof own, &port) == 0 && strcasecmp(host, own) == 0)
+        return true;
+    if (is_named(host, names))
         return true;
     return strcasecmp(host, "localhost") == 0 || inet_pton(AF_INET, host, address) == 1 ||
            inet_pton(AF_INET6, host, address) == 1;
@@ -136,6 +149,16 @@ static int64_t field_number(const struct request *r, const char *name)
 static void on_status(struct request *r)
 {
     json(r->req, r->http->ops->status(r->http->arg));
+}
+
+static void on_metrics(struct request *r)
+{
+    char *text = r->http->ops->metrics(r->http->arg);
+    if (text)
+        answer(r->req, 200, "text/plain; version=0.0.4; charset=utf-8", text, strlen(text));
+    else
+        plain(r->req, 404, "monitor.prometheus.enabled is false\n");
+    free(text);
 }
 
 static void on_events(struct request *r)
@@ -211,6 +234,7 @@ static void on_ask(struct request *r)
 
 static const struct route routes[] = {
     {"/status", "/status", false, on_status},
+    {"/metrics", "/metrics", false, on_metrics},
     {"/events", "/events?since=ID", false, on_events},
     {"/history", "/history", false, on_history},
     {"/live", "/live", false, on_live},
@@ -259,7 +283,7 @@ static bool may_ask(const struct status_http *h, struct evhttp_request *req)
 static bool allowed(struct status_http *h, struct evhttp_request *req, bool ask)
 {
     enum evhttp_cmd_type got = evhttp_request_get_command(req);
-    if (!status_http_host_allowed(header(req, "Host"), h->listen)) {
+    if (!status_http_host_allowed(header(req, "Host"), h->listen, h->names)) {
         plain(req, 403, "this Host is not served here\n");
         return false;
     }
@@ -309,8 +333,9 @@ static void bind_routes(struct status_http *h)
     evhttp_set_gencb(h->server, on_other, h);
 }
 
-int status_http_create(struct event_base *base, const char *listen, const char *token,
-                       const struct status_http_ops *ops, void *arg, struct status_http **out)
+int status_http_create(struct event_base *base, const char *listen, const char *names,
+                       const char *token, const struct status_http_ops *ops, void *arg,
+                       struct status_http **out)
 {
     char host[256];
     uint16_t port;
@@ -320,6 +345,7 @@ int status_http_create(struct event_base *base, const char *listen, const char *
         return r;
     struct status_http *h = xcalloc(1, sizeof *h);
     h->listen = xstrdup(listen);
+    h->names = xstrdup(names);
     h->token = token;
     h->ops = ops;
     h->arg = arg;
@@ -350,5 +376,6 @@ void status_http_destroy(struct status_http **http)
         return;
     evhttp_free(h->server);
     free(h->listen);
+    free(h->names);
     free(h);
 }

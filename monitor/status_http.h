@@ -1,8 +1,8 @@
 /* The status server: the page at /, what it and the kvpipe command read (/status, /live, /events,
- * /history, /gaps, /still), /healthz and /readyz, and what may be asked for by POST. Relies on
- * libevent's evhttp. Meant for loopback: it checks the Host header, so that no web page reaches it
- * by a name of its own; a POST needs the token, and from a browser the page's own origin. Leaves
- * what is said and done to its callbacks. */
+ * /history, /gaps, /still), /metrics, /healthz and /readyz, and what may be asked for by POST.
+ * Relies on libevent's evhttp. Meant for loopback: it checks the Host header, so that no web page
+ * reaches it by a name of its own; a POST needs the token, and from a browser the page's own
+ * origin. Leaves what is said and done to its callbacks. */
 #ifndef KVPIPE_MONITOR_STATUS_HTTP_H
 #define KVPIPE_MONITOR_STATUS_HTTP_H
 
@@ -18,7 +18,8 @@ struct evkeyvalq;
 struct status_http;
 
 struct status_http_ops {
-    char *(*status)(void *arg); /* this and the next two: malloc'ed JSON */
+    char *(*metrics)(void *arg); /* malloc'ed text for Prometheus; NULL: not served */
+    char *(*status)(void *arg);  /* this and the next two: malloc'ed JSON */
     char *(*events)(void *arg, int64_t since);
     char *(*history)(void *arg);
     void (*live)(void *arg, struct evhttp_request *req); /* takes the request */
@@ -33,13 +34,15 @@ struct status_http_ops {
                size_t size);
 };
 
-/* Binds "host:port". Keeps ops, arg and token. Returns 0, or a negative errno after logging. */
-int status_http_create(struct event_base *base, const char *listen, const char *token,
-                       const struct status_http_ops *ops, void *arg, struct status_http **out);
+/* Binds "host:port"; `names` are those it may be asked by, too, separated by spaces. Keeps ops, arg
+ * and token. Returns 0, or a negative errno after logging. */
+int status_http_create(struct event_base *base, const char *listen, const char *names,
+                       const char *token, const struct status_http_ops *ops, void *arg,
+                       struct status_http **out);
 void status_http_destroy(struct status_http **h);
-/* Whether a request with this Host header may be served: a literal IP address, "localhost", or the
- * host we listen on. */
-bool status_http_host_allowed(const char *host_header, const char *listen);
+/* Whether a request with this Host header may be served: a literal IP address, "localhost", the
+ * host we listen on, or one of `names`. */
+bool status_http_host_allowed(const char *host_header, const char *listen, const char *names);
 /* Whether a browser that sends this Origin (NULL: none) asks from a page of this Host. */
 bool status_http_same_origin(const char *origin, const char *host_header);
 

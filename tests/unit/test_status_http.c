@@ -22,6 +22,9 @@ static const struct {
     {"evil.example:8481", "0.0.0.0:8481", false},
     {"127.0.0.1.evil.example", "127.0.0.1:8481", false},
     {"localhost.evil.example:80", "127.0.0.1:8481", false},
+    {"monitor:8481", "0.0.0.0:8481", true},
+    {"KVPIPE.lan", "0.0.0.0:8481", true},
+    {"kvpipe", "0.0.0.0:8481", false},
     {"", "127.0.0.1:8481", false},
     {"[]", "127.0.0.1:8481", false},
     {NULL, "127.0.0.1:8481", false},
@@ -29,7 +32,8 @@ static const struct {
 
 START_TEST(only_addresses_localhost_and_the_own_name_are_served)
 {
-    ck_assert_msg(status_http_host_allowed(hosts[_i].header, hosts[_i].listen) == hosts[_i].allowed,
+    ck_assert_msg(status_http_host_allowed(hosts[_i].header, hosts[_i].listen,
+                                           "monitor kvpipe.lan") == hosts[_i].allowed,
                   "'%s' at %s", hosts[_i].header ? hosts[_i].header : "(none)", hosts[_i].listen);
 }
 END_TEST

@@ -1,0 +1,13 @@
+/* The numbers as Prometheus reads them (text format 0.0.4).
+ * Relies on samples.
+ * Leaves the transport to status_http.c. */
+#ifndef KVPIPE_MONITOR_PROMETHEUS_H
+#define KVPIPE_MONITOR_PROMETHEUS_H
+
+#include "monitor/samples.h"
+
+/* Returns malloc'ed text. Puts the samples in order of name. A series that comes twice is given
+ * once; one whose kind differs from the first of its name is left out. */
+char *prometheus_text(struct samples *s);
+
+#endif
