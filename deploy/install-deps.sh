@@ -17,8 +17,12 @@ build-essential git clang clang-format libclang-rt-14-dev libfuzzer-14-dev
 gstreamer1.0-libav gstreamer1.0-tools
 check libsubunit-dev libgstrtspserver-1.0-dev ffmpeg mkvtoolnix
 python3 python3-yaml python3-boto3 python3-botocore python3-zmq python3-protobuf
-python3-imageio openssl curl iproute2 prometheus python3-jsonschema
+python3-imageio openssl curl iproute2 prometheus python3-jsonschema awscli
 "
+# Any node and npm on PATH will do: Debian's come with four hundred small packages.
+if ! command -v node >/dev/null 2>&1 || ! command -v npm >/dev/null 2>&1; then
+    packages="$packages nodejs npm"
+fi
 [ "${1:-}" != build ] || packages=$build
 
 # shellcheck disable=SC2086

@@ -5,22 +5,45 @@
 
 #include <string.h>
 
+#include <glib.h>
+
 #include "server/error.h"
 
 #define EXPECTED                                                                                   \
     "keys of 1 to 128 and values of up to 256 letters, digits, spaces and _.:/=+-@, at most 50"
 
-/* TAGKEY and TAGVAL of control-plane.md section 2; characters beyond ASCII are all taken for
- * letters. */
+/* A letter, a separator or a number of Unicode. */
+static bool is_text(gunichar c)
+{
+    switch (g_unichar_type(c)) {
+    case G_UNICODE_UPPERCASE_LETTER:
+    case G_UNICODE_LOWERCASE_LETTER:
+    case G_UNICODE_TITLECASE_LETTER:
+    case G_UNICODE_MODIFIER_LETTER:
+    case G_UNICODE_OTHER_LETTER:
+    case G_UNICODE_SPACE_SEPARATOR:
+    case G_UNICODE_LINE_SEPARATOR:
+    case G_UNICODE_PARAGRAPH_SEPARATOR:
+    case G_UNICODE_DECIMAL_NUMBER:
+    case G_UNICODE_LETTER_NUMBER:
+    case G_UNICODE_OTHER_NUMBER:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* TAGKEY and TAGVAL of control-plane.md section 2. jansson has seen to the UTF-8. */
 static bool text_ok(json_t *v, size_t min, size_t max)
 {
     const char *s = json_string_value(v);
     if (!s || !field_matches(s, min, max, NULL))
         return false;
-    for (; *s; s++)
-        if (!(*s & 0x80) &&
-            !strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 _.:/=+-@", *s))
+    for (; *s; s = g_utf8_next_char(s)) {
+        gunichar c = g_utf8_get_char(s);
+        if (!is_text(c) && (c > 0x7f || !strchr("_.:/=+-@", (int)c)))
             return false;
+    }
     return true;
 }
 

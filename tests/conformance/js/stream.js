@@ -1,0 +1,37 @@
+// GetMedia of the stream js-live from its first fragment until the service ends it; then ListFragments, one to a page, and
+// GetMediaForFragmentList of the last. Prints what it saw as one line of JSON.
+"use strict";
+const archived = require("@aws-sdk/client-kinesis-video-archived-media");
+const media = require("@aws-sdk/client-kinesis-video-media");
+
+const config = { endpoint: process.env.KVS_URL, region: "us-west-2", maxAttempts: 1 };
+const NUMBER = /AWS_KINESISVIDEO_FRAGMENT_NUMBER\x44\x87.(\d{47})/gs;
+const numbersIn = (bytes) => [...bytes.toString("latin1").matchAll(NUMBER)].map((m) => m[1]);
+
+async function main() {
+  const live = new media.KinesisVideoMediaClient(config);
+  const began = Date.now();
+  const answer = await live.send(new media.GetMediaCommand({ StreamName: "js-live", StartSelector: { StartSelectorType: "EARLIEST" } }));
+  const pieces = [], times = [];
+  for await (const piece of answer.Payload) {
+    pieces.push(piece);
+    times.push(Date.now());
+  }
+  const reads = new archived.KinesisVideoArchivedMediaClient(config);
+  const listed = [];
+  const FragmentSelector = { FragmentSelectorType: "SERVER_TIMESTAMP", TimestampRange: { StartTimestamp: new Date(began - 60000), EndTimestamp: new Date(Date.now() + 60000) } };
+  for await (const page of archived.paginateListFragments({ client: reads, pageSize: 1 }, { StreamName: "js-live", FragmentSelector }))
+    listed.push(...page.Fragments.map((f) => f.FragmentNumber));
+  const last = listed.sort().slice(-2);
+  const again = await reads.send(new archived.GetMediaForFragmentListCommand({ StreamName: "js-live", Fragments: last }));
+  const some = [];
+  for await (const piece of again.Payload) some.push(piece);
+  console.log(JSON.stringify({
+    type: answer.ContentType, again_type: again.ContentType, seconds: (times[times.length - 1] - times[0]) / 1000,
+    numbers: numbersIn(Buffer.concat(pieces)), listed, last, again: numbersIn(Buffer.concat(some)),
+  }));
+}
+main().catch((e) => {
+  console.error(e.stack);
+  process.exitCode = 1;
+});
