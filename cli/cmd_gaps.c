@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cli/command.h"
 #include "cli/fetch.h"
 #include "cli/target.h"
+#include "cli/when.h"
 #include "common/clock.h"
 #include "common/conf.h"
 #include "common/gaps.h"
@@ -19,42 +19,13 @@ struct options {
     bool json;
 };
 
-/* "90s", "30m", "12h", "7d" ago, or a UTC time "2026-01-31" or "2026-01-31T12:00[:00]". */
-static int parse_since(const char *text, int64_t now_ns, int64_t *out)
-{
-    static const char *const forms[] = {"%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S",
-                                        "%Y-%m-%dT%H:%MZ", "%Y-%m-%dT%H:%M", "%Y-%m-%d"};
-    static const char units[] = "smhd";
-    static const int64_t seconds[] = {1, 60, 3600, 86400};
-    char *end;
-    long n = strtol(text, &end, 10);
-    const char *unit = *end ? strchr(units, *end) : NULL;
-    if (end != text && unit && !end[1] && n >= 0 && n < 100000000) {
-        *out = now_ns - n * seconds[unit - units] * NS_PER_S;
-        return 0;
-    }
-    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
-        struct tm tm = {0};
-        const char *rest = strptime(text, forms[i], &tm);
-        if (rest && !*rest) {
-            *out = (int64_t)timegm(&tm) * NS_PER_S;
-            return 0;
-        }
-    }
-    fprintf(stderr,
-            "kvpipe: --since %s: expected 90s, 30m, 12h or 7d, or a UTC time as "
-            "2026-01-31T12:00\n",
-            text);
-    return -1;
-}
-
 static int parse(int argc, char **argv, struct options *o)
 {
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--json") == 0)
             o->json = true;
         else if (strcmp(argv[i], "--since") == 0 && i + 1 < argc) {
-            if (parse_since(argv[++i], clock_wall_ns(), &o->since_ns) < 0)
+            if (when_parse("--since", argv[++i], clock_wall_ns(), &o->since_ns) < 0)
                 return -1;
         } else if (argv[i][0] == '-' || o->stream)
             return command_usage(&cmd_gaps), -1;
@@ -86,23 +57,15 @@ static int read_here(const struct options *o, json_t **out)
     return r;
 }
 
-static void print_time(int64_t ns)
-{
-    time_t s = (time_t)(ns / NS_PER_S);
-    struct tm tm;
-    char text[32];
-    strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", gmtime_r(&s, &tm));
-    printf("%s.%lld", text, (long long)(ns % NS_PER_S / (NS_PER_S / 10)));
-}
-
 static void print_gap(const json_t *g)
 {
     int64_t start = json_integer_value(json_object_get(g, "start_ns"));
     int64_t end = json_integer_value(json_object_get(g, "end_ns"));
     json_int_t count = json_integer_value(json_object_get(g, "count"));
     const char *reason = json_string_value(json_object_get(g, "reason"));
-    print_time(start);
-    printf(" %9.1f s  track %d  ", (double)(end - start) / NS_PER_S,
+    char text[40];
+    when_print(start, text);
+    printf("%s %9.1f s  track %d  ", text, (double)(end - start) / NS_PER_S,
            (int)json_integer_value(json_object_get(g, "track")));
     if (count)
         printf("%6lld frames  ", (long long)count);

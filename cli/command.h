@@ -14,6 +14,7 @@ struct command {
 extern const struct command cmd_run, cmd_check, cmd_keys;
 extern const struct command cmd_status, cmd_page, cmd_events, cmd_gaps, cmd_still;
 extern const struct command cmd_keyframe, cmd_metadata, cmd_restart;
+extern const struct command cmd_streams, cmd_fragments, cmd_get_media;
 
 /* Prints "usage: kvpipe NAME ARGUMENTS" to stderr and returns 2. */
 int command_usage(const struct command *c);

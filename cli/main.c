@@ -8,8 +8,9 @@
 #include "common/log.h"
 
 static const struct command *const commands[] = {
-    &cmd_run,   &cmd_check,    &cmd_status,   &cmd_page,    &cmd_events, &cmd_gaps,
-    &cmd_still, &cmd_keyframe, &cmd_metadata, &cmd_restart, &cmd_keys,
+    &cmd_run,      &cmd_check,    &cmd_status,  &cmd_page,      &cmd_events,
+    &cmd_gaps,     &cmd_still,    &cmd_streams, &cmd_fragments, &cmd_get_media,
+    &cmd_keyframe, &cmd_metadata, &cmd_restart, &cmd_keys,
 };
 #define COMMANDS (sizeof commands / sizeof *commands)
 
@@ -18,7 +19,7 @@ static void help(FILE *out)
     fprintf(out,
             "kvpipe: camera video to Amazon Kinesis Video Streams or to your own endpoint\n\n");
     for (size_t i = 0; i < COMMANDS; i++)
-        fprintf(out, "  kvpipe %-8s %-20s %s\n", commands[i]->name, commands[i]->arguments,
+        fprintf(out, "  kvpipe %-9s %-25s %s\n", commands[i]->name, commands[i]->arguments,
                 commands[i]->summary);
     fprintf(out, "\n  --help, --version\n\nSee kvpipe(1) and kvpipe.yaml(5).\n");
 }

@@ -35,6 +35,7 @@ struct get_media {
     int64_t at_ms; /* AT_SERVER, AT_PRODUCER */
     int64_t pos;   /* chunks above this number are still to be sent */
     int64_t edge;  /* evicted_seq when the query was made */
+    bool more;     /* the archive has later ones than the chunk that is sent */
 };
 
 static void chunks_free(struct chunks *c)
@@ -63,9 +64,12 @@ static void head_tags(struct chunks *c, struct buf *out)
 static void trailer(struct chunks *c, struct buf *out)
 {
     char number[FRAGMENT_NUMBER_LEN], behind[32];
+    const struct get_media *gm = (const struct get_media *)c;
     int64_t ms = c->st->newest_server_ms - c->row.server_ms;
+    bool newest = !gm->more && !stream_ring_after(c->st, c->row.seq);
+    ms = newest ? 0 : ms > 1 ? ms : 1; /* several may have come within one */
     fragment_number_format(c->row.seq, number);
-    snprintf(behind, sizeof behind, "%" PRId64, ms > 0 ? ms : 0);
+    snprintf(behind, sizeof behind, "%" PRId64, ms);
     const struct mkv_tag tags[] = {{"AWS_KINESISVIDEO_MILLIS_BEHIND_NOW", behind},
                                    {"AWS_KINESISVIDEO_CONTINUATION_TOKEN", number}};
     mkv_write_tags(out, tags, 2);
@@ -111,7 +115,9 @@ static void wait_for_more(struct get_media *gm)
 static void find(struct chunks *c, struct archive_reader *reader)
 {
     struct get_media *gm = (struct get_media *)c;
+    struct archive_row later;
     c->result = archive_after(reader, c->st->id, gm->pos, &c->row);
+    gm->more = c->result > 0 && archive_after(reader, c->st->id, c->row.seq, &later) > 0;
 }
 
 static void found(struct chunks *c)
@@ -143,6 +149,7 @@ static void next(struct chunks *c)
         return;
     }
     c->row = f->row;
+    gm->more = false;
     begin(gm, f);
 }
 

@@ -22,9 +22,9 @@ class Server:
         self.limits, self.keys, self.process = limits or {}, keys, None
         self.start()
 
-    def start(self):
+    def start(self, port=None):
         for _ in range(5):  # another test may have taken the port meanwhile
-            self.port = kv.free_port()
+            self.port = port or kv.free_port()
             self.conf = self.dir + "/kvpipe.yaml"
             with open(self.conf, "w") as f:
                 yaml.safe_dump({"run": self.dir + "/run", "server": {

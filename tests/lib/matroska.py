@@ -10,7 +10,7 @@ LEAVES = {0x4286: "EBMLVersion", 0x42F7: "EBMLReadVersion", 0x42F2: "EBMLMaxIDLe
           0x4282: "DocType", 0x4287: "DocTypeVersion", 0x4285: "DocTypeReadVersion", 0x2AD7B1: "TimecodeScale",
           0x73A4: "SegmentUID", 0x4D80: "MuxingApp", 0x5741: "WritingApp", 0x7BA9: "Title", 0xD7: "TrackNumber",
           0x73C5: "TrackUID", 0x83: "TrackType", 0x9C: "FlagLacing", 0x23E383: "DefaultDuration", 0x536E: "Name",
-          0x86: "CodecID", 0x63A2: "CodecPrivate", 0xB0: "PixelWidth", 0xBA: "PixelHeight", 0xB5: "SamplingFrequency",
+          0x86: "CodecID", 0x63A2: "CodecPrivate", 0xB0: "PixelWidth", 0xBA: "PixelHeight", 0x2EB524: "ColourSpace", 0xB5: "SamplingFrequency",
           0x9F: "Channels", 0x6264: "BitDepth", 0xE7: "Timecode", 0xA3: "SimpleBlock", 0xA1: "Block",
           0x9B: "BlockDuration", 0xFB: "ReferenceBlock", 0x45A3: "TagName", 0x4487: "TagString", 0xEC: "Void"}
 IDS = {name: number for number, name in [*MASTERS.items(), *LEAVES.items()]}
@@ -52,9 +52,10 @@ def head(tracks, scale_ns=1000000, app=b"stock"):
 
 
 def track(n=1):
-    """A track that any size of frame fits."""
+    """A track of raw pictures, 384 bytes each."""
     return element("TrackEntry", number("TrackNumber", n) + number("TrackUID", n) + number("TrackType", 1) +
-                   element("CodecID", b"V_UNCOMPRESSED") + element("Video", number("PixelWidth", 16) + number("PixelHeight", 16)))
+                   element("CodecID", b"V_UNCOMPRESSED") + element("Video", number("PixelWidth", 16) + number("PixelHeight", 16) +
+                           element("ColourSpace", b"I420")))
 
 
 def block(track_number, relative, payload, key=True):
