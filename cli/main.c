@@ -10,7 +10,7 @@
 static const struct command *const commands[] = {
     &cmd_run,      &cmd_check,    &cmd_status,  &cmd_page,      &cmd_events,
     &cmd_gaps,     &cmd_still,    &cmd_streams, &cmd_fragments, &cmd_get_media,
-    &cmd_keyframe, &cmd_metadata, &cmd_restart, &cmd_keys,
+    &cmd_keyframe, &cmd_metadata, &cmd_restart, &cmd_keys,      &cmd_conform,
 };
 #define COMMANDS (sizeof commands / sizeof *commands)
 
