@@ -101,7 +101,7 @@ static int run_rules(struct conform_kit *k, const struct options *o)
                 failed++;
             }
         }
-    printf("%s: %u rules kept, %u broken, %u not tried\n", k->stage_name, passed, failed, skipped);
+    printf("%s: %u kept, %u broken, %u not tried\n", k->stage_name, passed, failed, skipped);
     if (failed && k->exec)
         printf("what the stage said: %s/stage.log\n", k->dir);
     return failed ? 1 : 0;

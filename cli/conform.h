@@ -127,6 +127,14 @@ void conform_close_sockets(struct conform_kit *k);
 void conform_cut_above(struct conform_kit *k);
 /* Reads, answers and beats for so long. */
 void conform_pump(struct conform_kit *k, int ms);
+/* Pumps while the condition holds, at most 5 s. */
+#define CONFORM_WHILE(k, condition)                                                                \
+    do {                                                                                           \
+        int64_t end_ = conform_deadline(k);                                                        \
+        while ((condition) && clock_mono_ns() < end_)                                              \
+            conform_pump(k, 10);                                                                   \
+    } while (0)
+int64_t conform_deadline(const struct conform_kit *k);
 /* Forgets what was heard, sessions and logs: a rule begins. */
 void conform_reset(struct conform_kit *k);
 /* Waits for a message that was not awaited yet. stream NULL: any. Returns NULL after 5 s. Borrowed
@@ -155,7 +163,7 @@ struct conform_session *conform_open(struct conform_kit *k, const char *stream, 
 /* The same and waits for Resume. NULL after setting why. */
 struct conform_session *conform_opened(struct conform_kit *k, const char *stream, uint64_t g,
                                        uint64_t base);
-/* Sends frame `seq` of track 1 and counts it as sent. */
+/* Sends frame `seq` of track 1, when the credit allows it, and counts it as sent. */
 void conform_frame(struct conform_kit *k, struct conform_session *s, uint64_t seq);
 /* The same without counting it, under any vector. */
 void conform_frame_as(struct conform_kit *k, struct conform_session *s,

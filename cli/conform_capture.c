@@ -34,8 +34,7 @@ static void forget_items(struct conform_log *l)
 static bool more(struct conform_kit *k, struct conform_log *l, uint64_t n)
 {
     uint64_t want = l->came[0] + n;
-    for (int i = 0; l->came[0] < want && i < 500; i++)
-        conform_pump(k, 10);
+    CONFORM_WHILE(k, l->came[0] < want);
     return l->came[0] >= want ||
            conform_fail(k, "no more frames come (%llu wanted)", (unsigned long long)n);
 }
@@ -174,7 +173,7 @@ static bool heartbeat(struct conform_kit *k)
         return false;
     while (conform_heard(k, CONFORM_BELOW, LINK_HEARTBEAT, NULL))
         ;
-    conform_pump(k, 1000);
+    conform_pump(k, (int)(1000 * k->slow));
     for (struct heard *h; (h = conform_heard(k, CONFORM_BELOW, LINK_HEARTBEAT, NULL)); beats++)
         for (unsigned i = 0; i < h->msg.heartbeat.nsessions; i++)
             listed = listed || strcmp(h->msg.heartbeat.sessions[i].stream, l->stream) == 0;
@@ -198,11 +197,10 @@ static bool moves(struct conform_kit *k, bool drain)
     k->mute[was] = !drain;
     if (drain)
         conform_send_below(k, was, &m);
-    for (int i = 0; l->inlet == was && i < 500; i++)
-        conform_pump(k, 10);
+    CONFORM_WHILE(k, l->inlet == was);
     bool ok = l->inlet != was && more(k, l, 2);
     conform_send_below(k, !was, &m); /* back to one instance */
-    k->hello_said[!was] = k->mute[was] = false;
+    k->mute[was] = false;
     return ok || conform_fail(k, "the owner %s, another instance is there: no Open",
                               drain ? "leaves" : "is silent");
 }

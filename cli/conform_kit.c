@@ -38,6 +38,11 @@ static void fault(struct conform_kit *k, const char *fmt, ...)
     va_end(ap);
 }
 
+int64_t conform_deadline(const struct conform_kit *k)
+{
+    return clock_mono_ns() + (int64_t)(AWAIT_MS * k->slow) * NS_PER_MS;
+}
+
 /* ---- sockets ---- */
 
 static void *open_one(struct conform_kit *k, int type)
@@ -511,7 +516,7 @@ static void turn(struct conform_kit *k)
 
 void conform_pump(struct conform_kit *k, int ms)
 {
-    int64_t end = clock_mono_ns() + (int64_t)(ms * k->slow) * NS_PER_MS;
+    int64_t end = clock_mono_ns() + ms * NS_PER_MS;
     do
         turn(k);
     while (clock_mono_ns() < end);
@@ -519,7 +524,7 @@ void conform_pump(struct conform_kit *k, int ms)
 
 bool conform_until(struct conform_kit *k, bool (*fn)(struct conform_kit *))
 {
-    int64_t end = clock_mono_ns() + (int64_t)(AWAIT_MS * k->slow) * NS_PER_MS;
+    int64_t end = conform_deadline(k);
     while (!fn(k)) {
         if (clock_mono_ns() > end)
             return false;
@@ -545,7 +550,7 @@ struct heard *conform_heard(struct conform_kit *k, enum conform_side side, enum 
 struct heard *conform_await(struct conform_kit *k, enum conform_side side, enum link_type type,
                             const char *stream)
 {
-    int64_t end = clock_mono_ns() + (int64_t)(AWAIT_MS * k->slow) * NS_PER_MS;
+    int64_t end = conform_deadline(k);
     struct heard *h;
     while (!(h = conform_heard(k, side, type, stream)) && clock_mono_ns() < end)
         turn(k);
@@ -641,6 +646,11 @@ void conform_frame_as(struct conform_kit *k, struct conform_session *s,
 
 void conform_frame(struct conform_kit *k, struct conform_session *s, uint64_t seq)
 {
+    int64_t end = conform_deadline(k);
+    while (s->answered && seq >= s->limit && clock_mono_ns() < end)
+        turn(k);
+    if (s->answered && seq >= s->limit)
+        fault(k, "it gives no credit for frame %llu", (unsigned long long)seq);
     conform_frame_as(k, s, &s->vector, seq);
     s->formatted = true;
     s->next.next[0] = seq + 1;
@@ -668,7 +678,7 @@ void conform_close_stream(struct conform_kit *k, struct conform_session *s,
 
 bool conform_safe(struct conform_kit *k, struct conform_session *s, uint64_t n)
 {
-    int64_t end = clock_mono_ns() + (int64_t)(AWAIT_MS * k->slow) * NS_PER_MS;
+    int64_t end = conform_deadline(k);
     uint64_t best = 0;
     for (unsigned i = 0; best < n && clock_mono_ns() < end;) {
         for (; i < k->nheard; i++) {

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <zmq.h>
@@ -38,9 +39,10 @@ static void write_streams(const struct conform_kit *k, FILE *f)
 
 static int write_config(struct conform_kit *k)
 {
-    char *path = xasprintf("%s/conform.yaml", k->dir);
-    FILE *f = fopen(path, "we");
+    char *path = xasprintf("%s/conform.yaml", k->dir), *run = xasprintf("%s/run", k->dir);
+    FILE *f = mkdir(run, 0700) == 0 ? fopen(path, "we") : NULL;
     free(path);
+    free(run);
     if (!f)
         return -errno;
     fprintf(f, CONFIG, k->dir);
@@ -74,12 +76,14 @@ static void become(struct conform_kit *k)
 {
     char *log = xasprintf("%s/stage.log", k->dir), *file = xasprintf("%s/conform.yaml", k->dir);
     char *command = xasprintf("exec %s \"$@\"", k->exec);
-    char *name = xasprintf("%s-1", k->stage_name);
+    char *name = xasprintf("%s-1", k->stage_name), *run = xasprintf("%s/run", k->dir);
     int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600), in = open("/dev/null", O_RDONLY);
 
     setpgid(0, 0);
     setenv("KVPIPE_CONNECT", k->stage & CONFORM_INLET ? k->above : "", 1);
     setenv("KVPIPE_LISTEN", k->stage & CONFORM_OUTLET ? k->below : "", 1);
+    setenv("KVPIPE_STREAMS", "conform", 1);
+    setenv("KVPIPE_RUN", run, 1);
     dup2(in, STDIN_FILENO);
     dup2(fd, STDOUT_FILENO);
     dup2(fd, STDERR_FILENO);
@@ -125,7 +129,9 @@ bool conform_start(struct conform_kit *k)
 
 bool conform_alive(struct conform_kit *k)
 {
-    return !k->exec || (k->pid && waitpid(k->pid, NULL, WNOHANG) == 0);
+    if (k->pid && waitpid(k->pid, NULL, WNOHANG) != 0)
+        k->pid = 0;
+    return !k->exec || k->pid;
 }
 
 void conform_kill(struct conform_kit *k, int sig)

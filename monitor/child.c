@@ -32,13 +32,17 @@ struct plan {
 };
 
 /* Without what concerns the monitor's own service: a child must not speak for it. */
-static char **environment(void)
+static char **environment(char *const *more)
 {
     static const char *const ours[] = {"NOTIFY_SOCKET=", "WATCHDOG_USEC=", "WATCHDOG_PID="};
-    size_t n = 0, kept = 0;
+    size_t n = 0, added = 0, kept = 0;
     while (environ[n])
         n++;
-    char **env = xcalloc(n + 1, sizeof *env);
+    while (more && more[added])
+        added++;
+    char **env = xcalloc(n + added + 1, sizeof *env);
+    for (size_t i = 0; i < added; i++) /* the first of a name counts */
+        env[kept++] = more[i];
     for (size_t i = 0; i < n; i++) {
         bool own = false;
         for (size_t k = 0; k < sizeof ours / sizeof *ours; k++)
@@ -143,7 +147,7 @@ int child_start(const struct child_conf *conf, pid_t *pid)
             return r;
         p.bind = true;
     }
-    p.env = environment();
+    p.env = environment(conf->variables);
     int r = fork_it(&p, pid);
     free(p.env);
     if (r < 0)

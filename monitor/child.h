@@ -13,8 +13,9 @@ struct child_conf {
     const char *program;                  /* path, or a name looked up in PATH */
     const char *file, *instance, *stream; /* -c, -i, and -s when not NULL */
     const char *log_path;                 /* its stderr is appended there; NULL: ours */
-    const struct conf_process *process;   /* nice and cpus; NULL: none */
-    bool dies_with_us;                    /* SIGTERM when we end, however we do */
+    char *const *variables; /* NAME=VALUE, added to its environment; NULL at the end, or NULL */
+    const struct conf_process *process; /* nice and cpus; NULL: none */
+    bool dies_with_us;                  /* SIGTERM when we end, however we do */
 };
 
 /* Starts it in a process group of its own, so that a terminal's Ctrl-C reaches only the monitor,

@@ -212,6 +212,29 @@ bool instances_planned(const struct instances *all, const char *instance)
     return false;
 }
 
+/* What a program in place of ours needs of the config, so that it need not read it. */
+static char **replacement_variables(const struct conf *conf, const struct plan_entry *p)
+{
+    char **v = xcalloc(6, sizeof *v), *streams = xstrdup(p->stream ? p->stream : "");
+    char *listen = conf_stage_listen(conf, p->stage, p->stream, p->instance);
+    char *connect = conf_stage_connect(conf, p->stage, p->stream);
+
+    for (unsigned i = 0; !p->stream && i < conf->streams_count; i++) {
+        char *longer = xasprintf("%s%s%s", streams, i ? " " : "", conf->streams[i].name);
+        free(streams);
+        streams = longer;
+    }
+    v[0] = xasprintf("KVPIPE_LISTEN=%s", listen ? listen : "");
+    v[1] = xasprintf("KVPIPE_CONNECT=%s", connect ? connect : "");
+    v[2] = xasprintf("KVPIPE_STREAMS=%s", streams);
+    v[3] = xasprintf("KVPIPE_KEYS=%s", conf->link.keys ? conf->link.keys : "");
+    v[4] = xasprintf("KVPIPE_RUN=%s", conf->run);
+    free(listen);
+    free(connect);
+    free(streams);
+    return v;
+}
+
 static void start(struct instances *all, struct instance *in, int64_t now_ns)
 {
     struct child_conf cc = {.program = in->program,
@@ -224,7 +247,12 @@ static void start(struct instances *all, struct instance *in, int64_t now_ns)
     if (!is_free(all, in, now_ns))
         return;
     in->blocked_ns = 0;
+    char **variables = in->plan->program ? replacement_variables(all->conf, in->plan) : NULL;
+    cc.variables = variables;
     int r = child_start(&cc, &in->pid);
+    for (size_t i = 0; variables && variables[i]; i++)
+        free(variables[i]);
+    free(variables);
     supervisor_started(&in->supervisor, now_ns);
     if (r == 0) {
         log_info("monitor.child.start", "instance=%s pid=%d restarts=%u", in->plan->instance,
