@@ -318,6 +318,7 @@ static void on_read(struct bufferevent *bev, void *arg)
 static void next_request(struct http_conn *c)
 {
     notify_closed(c);
+    c->served = true;
     c->request_done = c->answer_done = c->answer_started = false;
     c->head_started = c->paused = false;
     c->stream = NULL;

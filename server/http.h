@@ -15,7 +15,7 @@ struct http_limits {      /* 0 takes the default */
     size_t head_bytes;    /* request line and headers, default 16 KiB */
     size_t unsent_bytes;  /* a reader that leaves more unread is cut, default 8 MiB */
     unsigned headers;     /* default 64, at most 64 */
-    unsigned connections; /* default 1024 */
+    unsigned connections; /* default 1024; above it the oldest that waits for a request is ended */
     unsigned
         head_timeout_ms; /* from the first byte wanted to the end of the headers, default 10 s */
     unsigned body_timeout_ms; /* for a whole buffered body, default 30 s */

@@ -44,6 +44,7 @@ struct http_conn {
     size_t lingered; /* bytes thrown away after the answer */
     size_t trailer_bytes;
     bool in_value, head_started;
+    bool served;      /* has had an answer */
     bool in_exchange; /* between the request callback and the closed callback */
     bool request_done, answer_started, answer_done;
     bool keep_alive, http10, head_request, expects;

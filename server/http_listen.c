@@ -184,6 +184,10 @@ static void refuse_full(struct http_server *srv, evutil_socket_t fd)
     if (!srv->tls)
         (void)!send(fd, busy, sizeof busy - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
     evutil_closesocket(fd);
+}
+
+static void say_full(struct http_server *srv)
+{
     int64_t now = clock_mono_ns();
     if (srv->last_full_ns && now - srv->last_full_ns < 10 * NS_PER_S)
         return;
@@ -191,13 +195,42 @@ static void refuse_full(struct http_server *srv, evutil_socket_t fd)
     log_warn("http.full", "connections=%u limit=%u", srv->nconns, srv->limits.connections);
 }
 
+/* Whether nothing is lost with it: no request is under way, or only its beginning has come. */
+static bool can_go(const struct http_conn *c)
+{
+    return !c->closing && (!c->in_exchange || (c->read_done && !c->request_done));
+}
+
+/* Makes room for a new client by ending the oldest connection that waits, so that connections that
+ * ask nothing keep nobody out: first one that never asked, then one between two requests. Returns
+ * false when all are at work. */
+static bool make_room(struct http_server *srv)
+{
+    struct http_conn *c, *idle = NULL;
+    TAILQ_FOREACH (c, &srv->conns, link) {
+        if (can_go(c) && !c->served)
+            break;
+        if (!idle && can_go(c))
+            idle = c;
+    }
+    c = c ? c : idle;
+    if (!c)
+        return false;
+    log_debug("http.evicted", "peer=%s", c->peer);
+    http_conn_destroy(c);
+    return true;
+}
+
 static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *sa, int len,
                       void *arg)
 {
     struct http_server *srv = arg;
     if (srv->nconns >= srv->limits.connections) {
-        refuse_full(srv, fd);
-        return;
+        say_full(srv);
+        if (!make_room(srv)) {
+            refuse_full(srv, fd);
+            return;
+        }
     }
     int one = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);

@@ -346,11 +346,40 @@ START_TEST(asking_on_without_reading_waits)
 }
 END_TEST
 
+START_TEST(one_that_asks_nothing_makes_room)
+{
+    int fds[4];
+    fds[0] = connect_one();
+    say(fds[0], "POST /stream HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n");
+    fds[1] = connect_one();
+    say(fds[1], "GET /deny HTTP/1.1\r\nHost: x\r\n\r\n");
+    EXPECT(fds[1], "HTTP/1.1 403");
+    fds[2] = connect_one();
+    say(fds[2], "GET /deny HTT"); /* never a whole one: goes first */
+    for (int i = 3; i-- > 1;) {
+        fds[3] = connect_one();
+        say(fds[3], "GET /deny HTTP/1.1\r\nHost: x\r\n\r\n");
+        EXPECT(fds[3], "HTTP/1.1 403");
+        char c;
+        ck_assert_int_eq(read(fds[i], &c, 1), 0);
+        close(fds[i]);
+    }
+    ck_assert_int_eq(was_cut, 0);
+    say(fds[0], "123456789");
+    EXPECT(fds[0], "0\r\n\r\n");
+    close(fds[0]);
+}
+END_TEST
+
 START_TEST(connections_are_limited)
 {
     int fds[4];
-    for (int i = 0; i < 4; i++)
-        fds[i] = connect_one(), turn();
+    for (int i = 0; i < 4; i++) {
+        fds[i] = connect_one();
+        turn();
+        if (i < 3)
+            say(fds[i], "POST /stream HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n");
+    }
     EXPECT(fds[3], "HTTP/1.1 503");
     ck_assert_int_eq(http_server_connections(srv), 3);
     for (int i = 0; i < 4; i++)
@@ -456,6 +485,7 @@ int main(void)
     tcase_add_test(t, slow_body_gets_408);
     tcase_add_test(t, reader_too_slow_is_cut);
     tcase_add_test(t, asking_on_without_reading_waits);
+    tcase_add_test(t, one_that_asks_nothing_makes_room);
     tcase_add_test(t, connections_are_limited);
     tcase_add_loop_test(t, bad_requests_are_refused, 0, sizeof refused / sizeof *refused);
     tcase_add_test(t, chunked_body_above_the_maximum_gets_413);
