@@ -283,10 +283,15 @@ def cost(pid):
     return rss, len(os.listdir("/proc/%d/task" % pid)), len(os.listdir("/proc/%d/fd" % pid))
 
 
+def quarters(costs):
+    """The second quarter and the last."""
+    quarter = max(len(costs) // 4, 1)
+    return costs[quarter:2 * quarter] or costs[:1], costs[-quarter:]
+
+
 def growth(costs):
     """How much cost()s over time grew, each by itself: from the median of the second quarter to that of the last."""
-    quarter = max(len(costs) // 4, 1)
-    early, late = costs[quarter:2 * quarter] or costs[:1], costs[-quarter:]
+    early, late = quarters(costs)
     return [statistics.median(b) - statistics.median(a) for a, b in zip(zip(*early), zip(*late))]
 
 
