@@ -290,6 +290,26 @@ static void pump(void)
     }
 }
 
+/* The device is gone for now: what is below completes what it has (4). Said again with each
+ * heartbeat, as it might be lost. */
+static void send_ended(void)
+{
+    envelope e = KVPIPE__LINK__ENVELOPE__INIT;
+    Kvpipe__Link__Close m = KVPIPE__LINK__CLOSE__INIT;
+    Kvpipe__Link__Vector vector;
+    uint64_t numbers[2];
+
+    if (!c.open || c.sent < c.next)
+        return;
+    vector_of(&vector, numbers);
+    m.stream = (char *)c.stream;
+    m.vector = &vector;
+    m.reason = KVPIPE__LINK__CLOSE_REASON__CLOSE_ENDED;
+    e.body_case = KVPIPE__LINK__ENVELOPE__BODY_CLOSE;
+    e.close = &m;
+    send_to(c.owner, &e, NULL);
+}
+
 /* ---- the window ---- */
 
 static void drop_below(uint64_t number)
@@ -349,7 +369,7 @@ static struct peer *slot_for(const char *instance)
             oldest = p;
     }
     if (oldest == c.owner)
-        c.owner = NULL;
+        open_on(NULL);
     return oldest;
 }
 
@@ -576,13 +596,8 @@ static void tick(void)
             leave_peer(p);
         }
     }
-    if (!c.owner || !c.owner->usable) {
-        struct peer *better = choose();
-        if (better)
-            open_on(better);
-        else
-            c.owner = NULL;
-    }
+    if (!c.owner || !c.owner->usable)
+        open_on(choose());
     if (now - c.beat_ns < HEARTBEAT_NS)
         return;
     c.beat_ns = now;
@@ -590,6 +605,8 @@ static void tick(void)
         if (p->usable)
             beat(p);
     pump();
+    if (leaving)
+        send_ended();
 }
 
 static void run(void)
@@ -607,8 +624,10 @@ static void run(void)
         if (c.zap)
             keys_answer(c.zap, "encoder");
         tick();
-        if (leaving && !end)
+        if (leaving && !end) {
             end = now_ns(CLOCK_MONOTONIC) + DRAIN_NS; /* what is held still goes */
+            send_ended();
+        }
     }
 }
 
@@ -660,6 +679,8 @@ int main(void)
         return 1;
     say("stream=%s epoch=%llu listen=%s", c.stream, (unsigned long long)c.epoch, address);
     run();
+    say("stream=%s epoch=%llu numbers=%llu safe=%llu", c.stream, (unsigned long long)c.epoch,
+        (unsigned long long)c.next, (unsigned long long)c.acked);
     drop_below(c.next);
     device_close(&c.device);
     if (c.zap)
