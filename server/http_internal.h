@@ -57,6 +57,8 @@ struct http_conn {
 /* Starts a connection whose bev, srv, limits, peer and ex.tls are set. */
 void http_conn_init(struct http_conn *c, struct event_base *base);
 void http_conn_destroy(struct http_conn *c);
+/* Serves a client at the other end of it; takes it. */
+struct http_conn *http_server_adopt(struct http_server *srv, struct bufferevent *bev);
 struct bufferevent *http_conn_bev(const struct http_exchange *ex);
 /* Takes a connection out of the server's list. */
 void http_server_conn_gone(struct http_conn *c);

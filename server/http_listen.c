@@ -221,6 +221,22 @@ static bool make_room(struct http_server *srv)
     return true;
 }
 
+struct http_conn *http_server_adopt(struct http_server *srv, struct bufferevent *bev)
+{
+    struct http_conn *c = xcalloc(1, sizeof *c);
+    c->srv = srv;
+    c->srv_fn = srv->fn;
+    c->srv_arg = srv->arg;
+    c->limits = &srv->limits;
+    c->bev = bev;
+    c->ex.tls = srv->tls != NULL;
+    c->ex.local_port = srv->port;
+    TAILQ_INSERT_TAIL(&srv->conns, c, link);
+    srv->nconns++;
+    http_conn_init(c, srv->base);
+    return c;
+}
+
 static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *sa, int len,
                       void *arg)
 {
@@ -240,18 +256,7 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct socka
         evutil_closesocket(fd);
         return;
     }
-    struct http_conn *c = xcalloc(1, sizeof *c);
-    c->srv = srv;
-    c->srv_fn = srv->fn;
-    c->srv_arg = srv->arg;
-    c->limits = &srv->limits;
-    c->bev = bev;
-    c->ex.tls = srv->tls != NULL;
-    c->ex.local_port = srv->port;
-    name_peer(c, sa, len);
-    TAILQ_INSERT_TAIL(&srv->conns, c, link);
-    srv->nconns++;
-    http_conn_init(c, srv->base);
+    name_peer(http_server_adopt(srv, bev), sa, len);
 }
 
 static void on_accept_error(struct evconnlistener *l, void *arg)

@@ -101,15 +101,17 @@ async function tags(arn) {
 }
 
 async function configurations() {
-  for (const [kind, value] of [["ImageGeneration", image], ["Notification", notification]]) {
-    const member = kind + "Configuration";
-    await send(`Update${member}`, { StreamName: "js-a", [member]: value });
-    same((await send(`Describe${member}`, { StreamName: "js-a" }))[member], value, `Update${member}, Describe${member}`);
-    await no("NoDataRetentionException", 400, `Update${member}`, { StreamName: "js-zero", [member]: value });
-    await no("InvalidArgumentException", 400, `Update${member}`, { StreamName: "js-a", [member]: { ...value, Status: "ON" } });
-    await no("ResourceNotFoundException", 404, `Describe${member}`, { StreamName: "nowhere" });
-    await send(`Update${member}`, { StreamName: "js-a" });
-    same((await send(`Describe${member}`, { StreamName: "js-a" }))[member], undefined, `Update${member} without it removes it`);
+  for (const [update, describe, member, value] of [
+    ["UpdateImageGenerationConfiguration", "DescribeImageGenerationConfiguration", "ImageGenerationConfiguration", image],
+    ["UpdateNotificationConfiguration", "DescribeNotificationConfiguration", "NotificationConfiguration", notification],
+  ]) {
+    await send(update, { StreamName: "js-a", [member]: value });
+    same((await send(describe, { StreamName: "js-a" }))[member], value, `${update}, ${describe}`);
+    await no("NoDataRetentionException", 400, update, { StreamName: "js-zero", [member]: value });
+    await no("InvalidArgumentException", 400, update, { StreamName: "js-a", [member]: { ...value, Status: "ON" } });
+    await no("ResourceNotFoundException", 404, describe, { StreamName: "nowhere" });
+    await send(update, { StreamName: "js-a" });
+    same((await send(describe, { StreamName: "js-a" }))[member], undefined, `${update} without it removes it`);
   }
 }
 
