@@ -634,6 +634,11 @@ size_t http_unsent(const struct http_exchange *ex)
     return evbuffer_get_length(bufferevent_get_output(conn_of(ex)->bev));
 }
 
+bool http_half_closed(const struct http_exchange *ex)
+{
+    return conn_of(ex)->eof;
+}
+
 bool http_started(const struct http_exchange *ex)
 {
     return conn_of(ex)->answer_started;

@@ -123,6 +123,8 @@ void http_finish(struct http_exchange *ex);
 void http_cut(struct http_exchange *ex);
 /* Bytes that wait to be sent. */
 size_t http_unsent(const struct http_exchange *ex);
+/* True when the client sends no more: it has gone, or only waits for the rest of the answer. */
+bool http_half_closed(const struct http_exchange *ex);
 /* True once http_reply or http_start was called. */
 bool http_started(const struct http_exchange *ex);
 

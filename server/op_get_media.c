@@ -35,13 +35,21 @@ struct get_media {
     int64_t at_ms; /* AT_SERVER, AT_PRODUCER */
     int64_t pos;   /* chunks above this number are still to be sent */
     int64_t edge;  /* evicted_seq when the query was made */
+    bool counted;  /* among the stream's connections */
     bool more;     /* the archive has later ones than the chunk that is sent */
 };
+
+static void uncount(struct get_media *gm)
+{
+    if (gm->counted)
+        gm->c.st->quota.get_connections--;
+    gm->counted = false;
+}
 
 static void chunks_free(struct chunks *c)
 {
     struct get_media *gm = (struct get_media *)c;
-    c->st->quota.get_connections--;
+    uncount(gm);
     stream_unwatch(c->st, &gm->watch);
     event_free(gm->wait);
     free(gm);
@@ -160,10 +168,14 @@ static void on_wait(evutil_socket_t fd, short what, void *arg)
         chunks_finish(&gm->c);
 }
 
+static struct get_media *of_watch(struct stream_watch *w)
+{
+    return (struct get_media *)((char *)w - offsetof(struct get_media, watch));
+}
+
 static void on_change(struct stream_watch *w)
 {
-    struct get_media *gm = (struct get_media *)((char *)w - offsetof(struct get_media, watch));
-    chunks_pump(&gm->c);
+    chunks_pump(&of_watch(w)->c);
 }
 
 /* ---- where to start ---- */
@@ -279,12 +291,28 @@ static void read_selector(struct fields *f, struct get_media *gm)
     f->failed = s.failed;
 }
 
+/* Who has closed a connection is often back before that is noticed by having something to send. */
+static void make_room(struct stream *st, unsigned max)
+{
+    struct stream_watch *w;
+    TAILQ_FOREACH (w, &st->watches, link) {
+        struct get_media *gm = w->changed == on_change ? of_watch(w) : NULL;
+        if (!max || st->quota.get_connections < max)
+            return;
+        if (gm && gm->c.ex && http_half_closed(gm->c.ex)) {
+            uncount(gm);
+            http_cut(gm->c.ex);
+        }
+    }
+}
+
 static struct stream *admit(struct server *server, struct fields *f)
 {
     struct stream *st = field_stream(f, server);
     if (!st || !quota_admit(f->ex, &st->quota.get_calls, server->limits->get_media_calls, 1,
                             "GetMedia calls"))
         return NULL;
+    make_room(st, server->limits->get_media_connections);
     return quota_connect(f->ex, &st->quota.get_connections, server->limits->get_media_connections,
                          "GetMedia")
                ? st
@@ -308,6 +336,7 @@ static void handle(struct server *server, struct http_exchange *ex, json_t *body
         return;
     }
     gm->wait = evtimer_new(server->base, on_wait, gm);
+    gm->counted = true;
     gm->watch.changed = on_change;
     gm->c.fragments_per_s = server->limits->get_media_fragments;
     stream_watch(st, &gm->watch);
