@@ -19,6 +19,8 @@
 #include "server/http_internal.h"
 
 #define READ_WATERMARK 65536
+#define DIRECT_BYTES 65536
+#define DIRECT_TURNS 4 /* then other connections have theirs */
 #define WRITE_LOW 65536
 #define LINGER_MS 2000
 #define LINGER_BYTES (16u << 20)
@@ -273,6 +275,24 @@ static bool may_parse(const struct http_conn *c)
     return !c->in_exchange || c->stream || c->read_done || c->answer_done;
 }
 
+/* Gives bytes to the parser. Returns how many it took, or -1 when it gave up. */
+static ssize_t feed(struct http_conn *c, const void *data, size_t n)
+{
+    if (!c->in_exchange && !c->head_started) {
+        c->head_started = true;
+        set_deadline(c, c->limits->head_timeout_ms);
+    }
+    llhttp_errno_t e = llhttp_execute(&c->parser, data, n);
+    if (e == HPE_PAUSED) {
+        n = (size_t)(llhttp_get_error_pos(&c->parser) - (const char *)data);
+        llhttp_resume(&c->parser);
+    } else if (e != HPE_OK) {
+        refuse(c, llhttp_get_error_reason(&c->parser));
+        return -1;
+    }
+    return (ssize_t)n;
+}
+
 static void parse(struct http_conn *c)
 {
     struct evbuffer *in = bufferevent_get_input(c->bev);
@@ -280,20 +300,36 @@ static void parse(struct http_conn *c)
         struct evbuffer_iovec v;
         if (evbuffer_peek(in, -1, NULL, &v, 1) < 1)
             return;
-        size_t n = v.iov_len > 16384 ? 16384 : v.iov_len;
-        if (!c->in_exchange && !c->head_started) {
-            c->head_started = true;
-            set_deadline(c, c->limits->head_timeout_ms);
-        }
-        llhttp_errno_t e = llhttp_execute(&c->parser, v.iov_base, n);
-        if (e == HPE_PAUSED) {
-            n = (size_t)(llhttp_get_error_pos(&c->parser) - (const char *)v.iov_base);
-            llhttp_resume(&c->parser);
-        } else if (e != HPE_OK) {
-            refuse(c, llhttp_get_error_reason(&c->parser));
+        ssize_t n = feed(c, v.iov_base, v.iov_len > 16384 ? 16384 : v.iov_len);
+        if (n < 0)
             return;
+        evbuffer_drain(in, (size_t)n);
+    }
+}
+
+/* A bufferevent reads 4 KiB a turn of the loop. A body that streams in clear is read here in big
+ * pieces once its buffer is empty; what the parser leaves goes back there. */
+static void read_stream(struct http_conn *c)
+{
+    static char piece[DIRECT_BYTES];
+    struct evbuffer *in = bufferevent_get_input(c->bev);
+    for (int turn = 0; turn < DIRECT_TURNS; turn++) {
+        if (c->ex.tls || !c->stream || !may_parse(c) || evbuffer_get_length(in))
+            return;
+        ssize_t got = recv(bufferevent_getfd(c->bev), piece, sizeof piece, MSG_DONTWAIT);
+        for (ssize_t at = 0, n; at < got; at += n) {
+            if (!may_parse(c)) {
+                evbuffer_unfreeze(in, 0);
+                evbuffer_add(in, piece + at, (size_t)(got - at));
+                evbuffer_freeze(in, 0);
+                return;
+            }
+            n = feed(c, piece + at, (size_t)(got - at));
+            if (n < 0)
+                return;
         }
-        evbuffer_drain(in, n);
+        if (got < (ssize_t)sizeof piece) /* its end and errors are the bufferevent's to see */
+            return;
     }
 }
 
@@ -313,6 +349,7 @@ static void on_read(struct bufferevent *bev, void *arg)
         drain_linger(c);
     else
         parse(c);
+    read_stream(c);
 }
 
 static void next_request(struct http_conn *c)
@@ -341,6 +378,7 @@ static void begin_close(struct http_conn *c)
         bufferevent_setwatermark(c->bev, EV_WRITE, 0, 0);
         bufferevent_enable(c->bev, EV_READ);
         drain_linger(c);
+        set_deadline(c, c->limits->send_timeout_ms);
     }
     if (evbuffer_get_length(bufferevent_get_output(c->bev)))
         return;
@@ -396,8 +434,9 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
     struct http_conn *c = arg;
     if (what & BEV_EVENT_CONNECTED)
         return;
-    /* A client may half-close after its request and still read the answer. */
-    if ((what & BEV_EVENT_EOF) && !(what & BEV_EVENT_ERROR)) {
+    /* A client may half-close after its request and still read the answer; with TLS libevent writes
+     * no more then. */
+    if ((what & BEV_EVENT_EOF) && !(what & BEV_EVENT_ERROR) && !c->ex.tls) {
         c->eof = true;
     } else {
         if (what & BEV_EVENT_TIMEOUT)

@@ -4,8 +4,10 @@
 #include "server/ingest.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "common/mem.h"
 #include "media/ebml.h"
 #include "media/mkv_writer.h"
 #include "server/segment_header.h"
@@ -117,6 +119,15 @@ static void patch_cluster_size(struct ingest *in)
 }
 
 /* followed: another one begins, so this is not the last, which may be short. */
+/* The bytes as a blob, without a copy; the buffer is empty then. */
+static struct blob *take_data(struct buf *b)
+{
+    uint8_t *data = xrealloc(b->data, b->len);
+    struct blob *blob = blob_wrap(data, b->len, free, data);
+    buf_init(b, b->max_bytes);
+    return blob;
+}
+
 static int close_fragment(struct ingest *in, bool followed)
 {
     if (!in->open)
@@ -129,13 +140,12 @@ static int close_fragment(struct ingest *in, bool followed)
         in->cluster_end = in->data.len;
     patch_cluster_size(in);
     struct ingest_fragment f = {.header = blob_ref(in->header),
-                                .data = blob_copy(in->data.data, in->data.len),
+                                .data = take_data(&in->data),
                                 .pre_len = (uint32_t)in->cluster_at,
                                 .cluster_len = (uint32_t)(in->cluster_end - in->cluster_at),
                                 .length_ms = length_ms(in)};
     in->open = false;
     in->prev_max = in->max;
-    buf_clear(&in->data);
     in->ntags = 0;
     in->ops->complete(in->arg, &f);
     return 0;

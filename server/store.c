@@ -20,7 +20,7 @@
 #define BUFFER_NS (300 * NS_PER_S)
 #define BUFFER_BYTES (200u << 20)
 /* With retention: what live readers find without the disk. */
-#define RING_NS (20 * NS_PER_S)
+#define RING_NS (5 * NS_PER_S)
 #define RING_BYTES (16u << 20)
 
 /* Fragment numbers that are noted ahead. */
