@@ -81,6 +81,11 @@ size_t http_unsent(const struct http_exchange *ex)
     return 0;
 }
 
+bool http_half_closed(const struct http_exchange *ex)
+{
+    return false;
+}
+
 bool http_started(const struct http_exchange *ex)
 {
     return false;
