@@ -22,6 +22,7 @@
 #include "common/mem.h"
 
 #define CREDENTIALS_S 15
+#define BUSY_TRIES 10 /* a second apart */
 #define SILENCE_S 20
 #define STREAM_MAX_MS (INT64_C(7) * 24 * 3600 * 1000)
 #define ERROR_BODY_BYTES 4096
@@ -113,6 +114,12 @@ static bool is(const char *type, const char *name)
     return strncmp(type, name, strlen(name)) == 0; /* "…Exception", or without */
 }
 
+static bool is_busy(const char *type)
+{
+    return is(type, "ClientLimitExceeded") || is(type, "ConnectionLimitExceeded") ||
+           is(type, "Throttling");
+}
+
 static enum service_end refused(struct service *s, const char *stream, int status, const char *type,
                                 const char *message)
 {
@@ -121,8 +128,7 @@ static enum service_end refused(struct service *s, const char *stream, int statu
         fprintf(stderr,
                 "kvpipe: there is no stream '%s' at %s; `kvpipe streams` lists those there are\n",
                 stream, url);
-    else if (is(type, "ClientLimitExceeded") || is(type, "ConnectionLimitExceeded") ||
-             is(type, "Throttling"))
+    else if (is_busy(type))
         fprintf(stderr, "kvpipe: %s is busy: %s\n", url, *message ? message : type);
     else if (is(type, "AccessDenied") || is(type, "NotAuthorized"))
         fprintf(stderr, "kvpipe: %s does not allow it: %s; give the key of %s that right\n", url,
@@ -135,8 +141,7 @@ static enum service_end refused(struct service *s, const char *stream, int statu
                 url, credentials_source(s->credentials), type, message);
     else
         fprintf(stderr, "kvpipe: %s answers %d %s %s\n", url, status, type, message);
-    bool busy = is(type, "ClientLimit") || is(type, "ConnectionLimit") || is(type, "Throttling");
-    return busy ? SERVICE_BUSY : status >= 500 ? SERVICE_BROKEN : SERVICE_REFUSED;
+    return is_busy(type) ? SERVICE_BUSY : status >= 500 ? SERVICE_BROKEN : SERVICE_REFUSED;
 }
 
 static enum service_end unreachable(struct service *s, const char *url, int error, const char *text)
@@ -171,14 +176,18 @@ struct wait {
     struct service *s;
     const char *url, *stream;
     json_t *answer;
-    bool done;
+    unsigned tries; /* left, of a call that is refused because there are too many */
+    bool done, again;
 };
 
 static void on_answer(void *arg, const struct api_answer *a)
 {
     struct wait *w = arg;
     w->done = true;
-    if (a->error)
+    w->again = !a->error && a->status != 200 && is_busy(a->type) && w->tries;
+    if (w->again)
+        w->tries--;
+    else if (a->error)
         unreachable(w->s, w->url, a->error, a->message);
     else if (a->status != 200 || !a->json)
         refused(w->s, w->stream, a->status, a->type, a->message);
@@ -187,20 +196,29 @@ static void on_answer(void *arg, const struct api_answer *a)
     event_base_loopbreak(w->s->base);
 }
 
+/* Returns 0 when an answer came, or one is to be asked for again. */
+static int call_once(struct service *s, const char *url, const json_t *body, struct wait *w)
+{
+    struct api_call *c = NULL;
+    int r = wait_signable(s);
+    if (r < 0)
+        return r;
+    w->done = w->again = false;
+    r = api_post(&s->api, url, json_deep_copy(body), on_answer, w, &c);
+    if (r < 0)
+        fprintf(stderr, "kvpipe: %s: %s\n", w->url, api_sign_error(&s->api, r));
+    while (r == 0 && !w->done)
+        event_base_dispatch(s->base);
+    return r;
+}
+
 static int call(struct service *s, const char *base, const char *path, const char *stream,
                 json_t *body, json_t **answer)
 {
+    struct wait w = {.s = s, .url = base, .stream = stream, .tries = BUSY_TRIES};
     char *url = api_url(base, path);
-    struct wait w = {.s = s, .url = base, .stream = stream};
-    struct api_call *c = NULL;
-    int r = wait_signable(s);
-    if (r == 0) {
-        r = api_post(&s->api, url, json_incref(body), on_answer, &w, &c);
-        if (r < 0)
-            fprintf(stderr, "kvpipe: %s: %s\n", base, api_sign_error(&s->api, r));
-    }
-    while (r == 0 && !w.done)
-        event_base_dispatch(s->base);
+    while (call_once(s, url, body, &w) == 0 && w.again)
+        sleep(1);
     json_decref(body);
     free(url);
     *answer = w.answer;

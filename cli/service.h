@@ -15,8 +15,9 @@ struct service;
 struct service *service_open(const char *config);
 void service_close(struct service **s);
 
-/* POSTs a JSON object (taken) to a path of the control plane. Blocks at most 15 s. Returns 0 and
- * *answer (json_decref), or -1 after printing what is wrong. */
+/* POSTs a JSON object (taken) to a path of the control plane; one that is refused as one too many
+ * is asked again for 10 s. Blocks at most 15 s a try. Returns 0 and *answer (json_decref), or -1
+ * after printing what is wrong. */
 int service_control(struct service *s, const char *path, const char *stream, json_t *body,
                     json_t **answer);
 /* The same to the data endpoint that GetDataEndpoint gives for the stream and the API's name. */
