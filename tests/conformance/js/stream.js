@@ -1,4 +1,5 @@
-// GetMedia of the stream js-live from its first fragment until the service ends it; then ListFragments, one to a page, and
+// GetMedia of the stream js-live from its first fragment for SECONDS; an answer that ends before (3 s without a fragment) is continued behind its last one, as
+// consumers do. Then ListFragments, one to a page, and
 // GetMediaForFragmentList of the last. Prints what it saw as one line of JSON.
 "use strict";
 const archived = require("@aws-sdk/client-kinesis-video-archived-media");
@@ -11,11 +12,18 @@ const numbersIn = (bytes) => [...bytes.toString("latin1").matchAll(NUMBER)].map(
 async function main() {
   const live = new media.KinesisVideoMediaClient(config);
   const began = Date.now();
-  const answer = await live.send(new media.GetMediaCommand({ StreamName: "js-live", StartSelector: { StartSelectorType: "EARLIEST" } }));
-  const pieces = [], times = [];
-  for await (const piece of answer.Payload) {
-    pieces.push(piece);
-    times.push(Date.now());
+  const numbers = [], times = [];
+  let answer, StartSelector = { StartSelectorType: "EARLIEST" }, answers = 0;
+  while (Date.now() - began < (Number(process.env.SECONDS) - 4) * 1000) {
+    answer = await live.send(new media.GetMediaCommand({ StreamName: "js-live", StartSelector }));
+    answers++;
+    const pieces = [];
+    for await (const piece of answer.Payload) {
+      pieces.push(piece);
+      times.push(Date.now());
+    }
+    numbers.push(...numbersIn(Buffer.concat(pieces)));
+    StartSelector = { StartSelectorType: "FRAGMENT_NUMBER", AfterFragmentNumber: numbers[numbers.length - 1] };
   }
   const reads = new archived.KinesisVideoArchivedMediaClient(config);
   const listed = [];
@@ -28,7 +36,7 @@ async function main() {
   for await (const piece of again.Payload) some.push(piece);
   console.log(JSON.stringify({
     type: answer.ContentType, again_type: again.ContentType, seconds: (times[times.length - 1] - times[0]) / 1000,
-    numbers: numbersIn(Buffer.concat(pieces)), listed, last, again: numbersIn(Buffer.concat(some)),
+    answers, numbers, listed, last, again: numbersIn(Buffer.concat(some)),
   }));
 }
 main().catch((e) => {
