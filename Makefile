@@ -102,7 +102,8 @@ $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(ARCHIVES)
 $(B)/replay/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(ARCHIVES)
 	$(call say,LD,$@)mkdir -p $(@D) && $(LINK)
 
-run: install-deps
+run:
+	$(Q)deploy/install-deps.sh run
 	$(Q)$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(or $(shell nproc),2)) demo
 	$(Q)exec $(B)/bin/kvpipe run deploy/pipeline.yaml
 test: install-deps

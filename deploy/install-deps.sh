@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs the Debian 12 packages that kvpipe needs to build, run and test; with the word "build" only those to build it, and
-# what images are made of. Idempotent; asks for nothing.
+# Installs the Debian 12 packages that kvpipe needs to build, run and test; with the word "run" not what only tests need, with
+# "build" only those to build it, and what images are made of. Idempotent; asks for nothing.
 # What is already there costs one dpkg-query; apt runs only for what is missing.
 set -eu
 
@@ -17,13 +17,18 @@ build-essential git clang clang-format libclang-rt-14-dev libfuzzer-14-dev
 gstreamer1.0-libav gstreamer1.0-tools
 check libsubunit-dev libgstrtspserver-1.0-dev ffmpeg mkvtoolnix
 python3 python3-yaml python3-boto3 python3-botocore python3-zmq python3-protobuf
-python3-imageio openssl curl iproute2 prometheus python3-jsonschema awscli
+python3-imageio openssl curl iproute2
 "
+tests="prometheus python3-jsonschema awscli chromium"
 # Any node and npm on PATH will do: Debian's come with four hundred small packages.
 if ! command -v node >/dev/null 2>&1 || ! command -v npm >/dev/null 2>&1; then
-    packages="$packages nodejs npm"
+    tests="$tests nodejs npm"
 fi
-[ "${1:-}" != build ] || packages=$build
+case ${1:-} in
+build) packages=$build ;;
+run) ;;
+*) packages="$packages $tests" ;;
+esac
 
 # shellcheck disable=SC2086
 present=" $(dpkg-query -W -f '${Package}:${Status}\n' $packages 2>/dev/null |

@@ -90,8 +90,19 @@ function span(status) {
   return Math.min(HOUR_MS, Math.max(TEN_MINUTES_MS, Math.ceil(status.uptime_s / 600) * TEN_MINUTES_MS));
 }
 
-function parts(c, at, now, from, began) {
+// Since when the camera has given nothing; null: it gives.
+function silentSince(s, now, history, began) {
+  const fps = history.series(s.name, "fps");
+  let n = 0;
+  while (n < fps.length && !fps[fps.length - 1 - n]) n++;
+  if (s.frames_per_s > 0 || s.state === "ended") return null;
+  return n === fps.length ? began : now - n * history.step;
+}
+
+function parts(c, s, at, now, from, began, history) {
+  const silent = silentSince(s, now, history, began);
   const list = (c.gaps || []).map((g) => ({ from: g.start_ns / 1e6, to: g.end_ns / 1e6, kind: g.count > 0 ? "lost" : "silent" }));
+  if (silent !== null) list.push({ from: silent, to: now, kind: "silent" });
   const known = Math.min(began, ...list.map((g) => g.from));
   if (known > from) list.unshift({ from, to: known, kind: "before" });
   if (at.value > 0) list.push({ from: now - at.value * 1000, to: now, kind: "pending" });
@@ -129,7 +140,7 @@ function update(c, s, history, status) {
   c.loss.className = lostFrames(s) ? "loss" : "";
   put(c.span, span(status) === HOUR_MS ? "last hour" : `last ${span(status) / 60000} min`);
   line(c.main, history.series(s.name, "offsite"), { height: 40, most: 6, label: `Seconds until off-site, last ten minutes; now ${seconds(at.value)}` });
-  timeline(c.stripe, from, now, parts(c, at, now, from, now - status.uptime_s * 1000), `${c.span.textContent}: ${lossText(s)}`);
+  timeline(c.stripe, from, now, parts(c, s, at, now, from, now - status.uptime_s * 1000, history), `${c.span.textContent}: ${lossText(s)}`);
   for (const g of c.small) {
     put(g.value, VALUES[g.key](s));
     line(g.graph, history.series(s.name, g.key), { height: 26, most: g.most, label: `${g.name}, last ten minutes; now ${g.value.textContent}` });
