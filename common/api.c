@@ -87,7 +87,8 @@ static void sign_with(struct api *api, const struct sigv4_key *key, const char *
             signed_headers[req.nheaders++] =
                 (struct sigv4_header){h->name[i], h->line[i] + strlen(h->name[i]) + 2};
     buf_init(&out, 8192);
-    if (sigv4_sign(&req, key, api->region, "kinesisvideo", now, &out) == 0)
+    if (sigv4_sign(&req, key, api->region, api->service ? api->service : "kinesisvideo", now,
+                   &out) == 0)
         api_headers_add(h, "Authorization", "%.*s", (int)out.len, (const char *)out.data);
     buf_fini(&out);
 }
@@ -279,6 +280,19 @@ static const char *message_of(json_t *json)
     return m ? m : json_string_value(json_object_get(json, "message"));
 }
 
+/* What stands behind the tag, without what could upset a log. */
+static bool xml_text(const char *body, const char *tag, char *out, size_t size)
+{
+    const char *at = body ? strstr(body, tag) : NULL;
+    size_t n = 0;
+    if (!at)
+        return false;
+    for (at += strlen(tag); *at && *at != '<' && n + 1 < size; at++)
+        out[n++] = *at >= 0x20 && *at < 0x7f && *at != '"' ? *at : ' ';
+    out[n] = '\0';
+    return true;
+}
+
 static void on_done(void *arg, const struct http_response *res)
 {
     struct api_call *c = arg;
@@ -286,10 +300,17 @@ static void on_done(void *arg, const struct http_response *res)
         res->body_len ? json_loadb((const char *)res->body, res->body_len, 0, NULL) : NULL;
     const char *type = json_string_value(json_object_get(json, "__type")),
                *message = message_of(json);
+    char message_in_xml[256];
     struct api_answer a = {
         .error = res->error, .status = res->status, .json = json_is_object(json) ? json : NULL};
     if (!c->type[0] && type)
         snprintf(c->type, sizeof c->type, "%s", strrchr(type, '#') ? strrchr(type, '#') + 1 : type);
+    if (!json && res->status >= 400) {
+        if (!c->type[0])
+            xml_text((const char *)res->body, "<Code>", c->type, sizeof c->type);
+        if (xml_text((const char *)res->body, "<Message>", message_in_xml, sizeof message_in_xml))
+            message = message_in_xml;
+    }
     a.type = c->type;
     a.message = res->error ? res->error_text : message ? message : "";
     if (res->error == 0 && api_refuses_time(res->status))
@@ -299,26 +320,23 @@ static void on_done(void *arg, const struct http_response *res)
     free(c);
 }
 
-int api_post(struct api *api, const char *url, json_t *body,
-             void (*done)(void *arg, const struct api_answer *a), void *arg, struct api_call **out)
+int api_post_bytes(struct api *api, const char *url, const char *type, struct blob *body,
+                   void (*done)(void *arg, const struct api_answer *a), void *arg,
+                   struct api_call **out)
 {
-    char hash[SIGV4_HEX_LEN], *text = json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(15));
+    char hash[SIGV4_HEX_LEN];
     struct api_headers h = {.n = 0};
-    json_decref(body);
-    if (!text)
-        return -ENOMEM;
-    sigv4_sha256_hex(text, strlen(text), hash);
-    api_headers_add(&h, "Content-Type", "application/json");
+    sigv4_sha256_hex(body->data, body->len, hash);
+    api_headers_add(&h, "Content-Type", "%s", type);
     api_headers_add(&h, "User-Agent", "kvpipe/%s", KVPIPE_VERSION);
     int r = api_sign(api, url, hash, &h);
     if (r == 0) {
         struct api_call *c = xcalloc(1, sizeof *c);
-        struct blob *blob = blob_copy(text, strlen(text));
         struct http_request req = {.method = "POST",
                                    .url = url,
                                    .headers = (const char *const *)h.line,
                                    .nheaders = h.n,
-                                   .body = blob,
+                                   .body = body,
                                    .timeout_ms = 15000,
                                    .ca_file = api->ca_file,
                                    .on_header = on_header,
@@ -326,13 +344,25 @@ int api_post(struct api *api, const char *url, json_t *body,
                                    .arg = c};
         *c = (struct api_call){.api = api, .done = done, .arg = arg};
         r = http_request(api->http, &req, &c->http);
-        blob_unref(&blob);
         if (r < 0)
             free(c);
         else
             *out = c;
     }
     api_headers_fini(&h);
+    return r;
+}
+
+int api_post(struct api *api, const char *url, json_t *body,
+             void (*done)(void *arg, const struct api_answer *a), void *arg, struct api_call **out)
+{
+    char *text = json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(15));
+    json_decref(body);
+    if (!text)
+        return -ENOMEM;
+    struct blob *blob = blob_copy(text, strlen(text));
+    int r = api_post_bytes(api, url, "application/json", blob, done, arg, out);
+    blob_unref(&blob);
     free(text);
     return r;
 }

@@ -16,6 +16,7 @@
 struct api { /* one per process */
     struct http_client *http;
     struct credentials *credentials;
+    const char *service; /* it signs for; NULL: kinesisvideo */
     const char *region, *ca_file;
     void (*signable)(void *arg); /* what could not be signed perhaps can be now */
     void *arg;
@@ -25,6 +26,7 @@ struct api { /* one per process */
     char date[64];                     /* of the answer to the question for the time */
 };
 
+struct blob;
 struct conf_credentials;
 
 /* The credentials that the config names, judged by the api's clock. http may be that of *api;
@@ -61,6 +63,10 @@ struct api_answer { /* valid during the callback */
  * Returns 0 or a negative errno (then no callback comes). */
 int api_post(struct api *api, const char *url, json_t *body,
              void (*done)(void *arg, const struct api_answer *a), void *arg, struct api_call **out);
+/* The same with a body of another type; borrows it. An error that is told in XML is understood. */
+int api_post_bytes(struct api *api, const char *url, const char *type, struct blob *body,
+                   void (*done)(void *arg, const struct api_answer *a), void *arg,
+                   struct api_call **out);
 void api_cancel(struct api_call **call);
 /* Why api_sign() or api_post() failed with r, for people. */
 const char *api_sign_error(const struct api *api, int r);

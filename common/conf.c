@@ -260,6 +260,7 @@ static const struct conf_option cloudwatch_options[] = {
     STRING(conf_cloudwatch, url, NULL),
     STRING(conf_cloudwatch, region, NULL),
     STRING(conf_cloudwatch, ca_file, NULL),
+    STRING(conf_cloudwatch, metrics, "*"),
     {.key = "namespace",
      .type = CONF_STRING,
      .offset = offsetof(struct conf_cloudwatch, space),

@@ -229,6 +229,7 @@ struct conf_cloudwatch {
     char *region;        /* default endpoint.region */
     char *ca_file;       /* default endpoint.ca_file */
     char *space;         /* namespace, default kvpipe */
+    char *metrics;       /* names to send, separated by spaces, * for any; default all */
     uint32_t interval_s; /* default 60 */
     bool edge_agent;     /* the metrics of the EdgeRuntimeAgent namespace as well */
     char *thing;         /* its ThingName, default endpoint.credentials.iot_thing, then this host */

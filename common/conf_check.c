@@ -175,6 +175,23 @@ static void server_defaults(struct conf_yaml *y, struct conf *c)
     s->tls_key = xasprintf("%s/tls/key.pem", c->run);
 }
 
+static void cloudwatch_defaults(struct conf *c)
+{
+    struct conf_cloudwatch *w = &c->monitor.cloudwatch;
+    const char *edge = getenv("AWS_KVS_EDGE_CLOUD_WATCH_ENABLED");
+    const char *thing = c->endpoint.credentials.iot_thing;
+    char host[256] = "";
+    if (edge && strcasecmp(edge, "TRUE") == 0)
+        w->enabled = w->edge_agent = true;
+    from_file(c, &w->ca_file);
+    if (c->endpoint.ca_file)
+        set_default(&w->ca_file, xstrdup(c->endpoint.ca_file));
+    set_default(&w->region, xstrdup(c->endpoint.region));
+    set_default(&w->url, xasprintf("https://monitoring.%s.amazonaws.com", w->region));
+    gethostname(host, sizeof host - 1);
+    set_default(&w->thing, xstrdup(given(thing) ? thing : host));
+}
+
 static void defaults(struct conf_yaml *y, struct conf *c)
 {
     override(&c->run, "KVPIPE_RUN");
@@ -197,6 +214,7 @@ static void defaults(struct conf_yaml *y, struct conf *c)
     from_file(c, &c->endpoint.credentials.iot_key);
     from_file(c, &c->endpoint.credentials.iot_ca);
     endpoint_defaults(y, c);
+    cloudwatch_defaults(c);
     for (unsigned i = 0; i < c->streams_count; i++)
         stream_defaults(y, c, (int)i);
 }
@@ -543,6 +561,35 @@ static void check_role(struct conf_yaml *y, const struct conf_server *s, unsigne
     free(key);
 }
 
+static void check_space(struct conf_yaml *y, const char *key, const char *space)
+{
+    size_t len = strlen(space);
+    if (!len || len > 255 || space[0] == ':' || strncmp(space, "AWS/", 4) == 0 ||
+        strspn(space, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._/#:- ") !=
+            len)
+        FAULT(y, -1, key,
+              "%s '%.64s' is not allowed; expected 1 to 255 of letters, digits and ._/#:- that do "
+              "not begin with AWS/",
+              key, space);
+}
+
+static void check_outputs(struct conf_yaml *y, const struct conf_monitor *m)
+{
+    static const char tcp[] = "tcp://";
+    const char *output = m->emf.output, *url = m->cloudwatch.url;
+    check_space(y, "monitor.cloudwatch.namespace", m->cloudwatch.space);
+    check_space(y, "monitor.emf.namespace", m->emf.space);
+    if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)
+        FAULT(y, -1, "monitor.cloudwatch.url",
+              "monitor.cloudwatch.url '%.64s' is not allowed; expected http:// or https://", url);
+    if (strncmp(output, tcp, sizeof tcp - 1) == 0)
+        check_host_port(y, "monitor.emf.output", output + sizeof tcp - 1);
+    else if (strcmp(output, "off") != 0 && strcmp(output, "stdout") != 0)
+        FAULT(y, -1, "monitor.emf.output",
+              "monitor.emf.output '%.64s' is not allowed; expected off, stdout or tcp://HOST:PORT",
+              output);
+}
+
 static void check_server(struct conf_yaml *y, const struct conf_server *s)
 {
     check_host_port(y, "server.listen", s->listen);
@@ -601,6 +648,7 @@ void conf_check(struct conf_yaml *y, struct conf *c)
               c->link.silence_ms, c->link.heartbeat_ms);
     check_server(y, &c->server);
     check_host_port(y, "monitor.listen", c->monitor.listen);
+    check_outputs(y, &c->monitor);
     check_endpoint(y, c);
 }
 

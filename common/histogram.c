@@ -13,6 +13,12 @@ uint64_t histogram_bound(unsigned bucket)
     return (UINT64_C(1) << top) + ((uint64_t)(bucket % HISTOGRAM_STEPS) << (top - 4));
 }
 
+double histogram_value(unsigned bucket)
+{
+    double low = (double)histogram_bound(bucket);
+    return bucket < HISTOGRAM_STEPS ? low : (low + (double)histogram_bound(bucket + 1)) / 2;
+}
+
 double histogram_quantile(const struct histogram *h, double part)
 {
     double want = (double)h->count * part, seen = 0;
@@ -20,6 +26,8 @@ double histogram_quantile(const struct histogram *h, double part)
         double n = (double)h->buckets[i];
         if (n > 0 && seen + n >= want) {
             double low = (double)histogram_bound(i), high = (double)histogram_bound(i + 1);
+            if (i < HISTOGRAM_STEPS)
+                return low;
             return low + (high - low) * (want > seen ? (want - seen) / n : 0);
         }
         seen += n;

@@ -35,6 +35,8 @@ static inline void histogram_add(struct histogram *h, int64_t value)
 
 /* The least value that the bucket counts; of HISTOGRAM_BUCKETS: one more than the greatest. */
 uint64_t histogram_bound(unsigned bucket);
+/* The value that stands for all of a bucket: its middle; small ones are exact. */
+double histogram_value(unsigned bucket);
 /* The value below which `part` (0 to 1) of all lie; 0 when there are none. */
 double histogram_quantile(const struct histogram *h, double part);
 void histogram_merge(struct histogram *into, const struct histogram *from);

@@ -138,6 +138,10 @@ static const struct metrics_def table[METRICS] = {
                                       "ack"},
     [METRIC_ACK_ERRORS] = {"ack_errors", COUNTER, .from = UPLOADER,
                            .cloudwatch = "PutMedia.ErrorAckCount", .help = "ERROR acks"},
+    [METRIC_PUT_SUCCESS] = {"put_media_success", .kind = METRICS_HISTOGRAM, .unit = "Count",
+                            .scale = 1, .from = UPLOADER, .cloudwatch = "PutMedia.Success",
+                            .help = "1 for a fragment that was persisted, 0 for an ERROR ack: the "
+                                    "sum is a number, the average a share"},
     /* --- what goes wrong --- */
     [METRIC_RECONNECTS] = {"reconnects", COUNTER, .from = CAPTURE | UPLOADER,
                            .cloudwatch = "Reconnects",

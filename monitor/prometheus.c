@@ -70,8 +70,7 @@ static void put_histogram(FILE *f, const struct sample *s)
     for (size_t i = 0; i < n; i++) {
         char le[32];
         for (; b < HISTOGRAM_BUCKETS; b++) {
-            double middle = ((double)histogram_bound(b) + (double)histogram_bound(b + 1)) / 2;
-            if (middle * s->scale > bounds[i])
+            if (histogram_value(b) * s->scale > bounds[i])
                 break;
             below += s->histogram->buckets[b];
         }

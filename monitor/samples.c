@@ -63,6 +63,7 @@ static void add_number(struct samples *s, const struct report_row *row,
                               .label_value = n->label_value,
                               .def = metrics_def_by_name(n->metric),
                               .kind = n->kind,
+                              .up_s = (double)row->uptime_ms / 1000,
                               .value = n->value,
                               .scale = n->scale,
                               .histogram = n->histogram};

@@ -16,6 +16,7 @@ struct sample {
     const char *label, *label_value; /* "": none */
     const struct metrics_def *def;   /* NULL: a replacement stage's own */
     enum metrics_kind kind;
+    double up_s;                       /* so long the process runs, as it says; 0: not known */
     double value;                      /* of a histogram: the sum, in `unit` */
     double scale;                      /* of a histogram */
     const struct histogram *histogram; /* NULL: it is none */

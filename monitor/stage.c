@@ -22,6 +22,7 @@
 #include "monitor/asks.h"
 #include "monitor/instances.h"
 #include "monitor/offsite.h"
+#include "monitor/outputs.h"
 #include "monitor/prometheus.h"
 #include "monitor/log_file.h"
 #include "monitor/metadata_keeper.h"
@@ -47,6 +48,7 @@ struct monitor {
     struct instances instances;
     struct report_table *table;
     struct offsite offsite;
+    struct outputs *outputs;
     struct samples samples;
     struct status_http *http;
     struct metadata_keeper *metadata;
@@ -360,6 +362,7 @@ static void teardown(struct stage *st)
     status_http_destroy(&m->http);
     still_destroy(&m->still);
     metadata_keeper_destroy(&m->metadata);
+    outputs_destroy(&m->outputs);
     report_table_destroy(&m->table);
     if (m->tick)
         event_free(m->tick);
@@ -388,6 +391,13 @@ static int open_parts(struct monitor *m)
     if (r == 0)
         r = report_table_create(m->stage->base, conf->monitor.bind, conf->link.keys, on_report, m,
                                 &m->table);
+    if (r < 0)
+        return r;
+    r = outputs_create(
+        m->stage->base,
+        &(struct outputs_from){
+            .conf = conf, .instances = &m->instances, .table = m->table, .offsite = &m->offsite},
+        &m->outputs);
     if (r < 0)
         return r;
     m->metadata = metadata_keeper_create(m->table);

@@ -16,6 +16,7 @@ void session_metrics_init(struct session_metrics *s, struct metrics *m)
         .buffering = metrics_histogram(m, METRIC_ACK_BUFFERING),
         .received = metrics_histogram(m, METRIC_ACK_RECEIVED),
         .persisted = metrics_histogram(m, METRIC_ACK_PERSISTED),
+        .success = metrics_histogram(m, METRIC_PUT_SUCCESS),
         .fragments = metrics_value(m, METRIC_PUT_FRAGMENTS, NULL),
         .frames = metrics_value(m, METRIC_PUT_FRAMES, NULL),
         .ack_errors = metrics_value(m, METRIC_ACK_ERRORS, NULL),
@@ -51,6 +52,7 @@ void session_metrics_done(struct session_metrics *s, const struct spool_fragment
                           int64_t wall_ns)
 {
     histogram_add(s->persist_latency, wall_ns - f->captured_ns);
+    histogram_add(s->success, 1);
 }
 
 void session_metrics_failed(struct session_metrics *s, const char *name, bool refused)
@@ -59,5 +61,7 @@ void session_metrics_failed(struct session_metrics *s, const char *name, bool re
     bool of_ack = strncmp(name, ack, sizeof ack - 1) == 0;
     *metrics_value(s->all, METRIC_ERRORS, of_ack ? name + sizeof ack - 1 : name) += 1;
     *s->ack_errors += of_ack;
+    if (of_ack)
+        histogram_add(s->success, 0);
     *s->connection_errors += refused;
 }

@@ -11,7 +11,8 @@
 struct session_metrics {
     struct metrics *all;
     struct histogram *send_latency; /* capture to the last byte of a live frame handed over */
-    struct histogram *persist_latency, *answer, *fragment, *buffering, *received, *persisted;
+    struct histogram *persist_latency, *answer, *fragment, *buffering, *received, *persisted,
+        *success;
     double *fragments, *frames, *ack_errors, *connection_errors;
 };
 

@@ -8,7 +8,7 @@
 #include "uploader/ack.h"
 #include "uploader/archive_lookup.h"
 #include "uploader/endpoint.h"
-#include "uploader/retry.h"
+#include "common/retry.h"
 #include "uploader/session.h"
 #include "uploader/session_metrics.h"
 

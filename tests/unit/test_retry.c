@@ -1,7 +1,7 @@
 /* Backoff: grows, stays below its maximum, is spread, and begins anew after success.
  * Relies on Check.
  * Leaves timers to the pipeline tests. */
-#include "uploader/retry.h"
+#include "common/retry.h"
 
 #include <check.h>
 #include <stdlib.h>

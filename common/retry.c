@@ -1,7 +1,7 @@
 /* Backoff.
  * Relies on nothing.
  * Leaves timers to its users. */
-#include "uploader/retry.h"
+#include "common/retry.h"
 
 void retry_init(struct retry *r, const struct retry_conf *conf)
 {

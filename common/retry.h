@@ -1,8 +1,8 @@
 /* How long to wait before trying again: exponential, with a maximum and jitter.
  * Relies on nothing: time and random numbers are passed in.
  * Leaves timers to its users. */
-#ifndef KVPIPE_UPLOADER_RETRY_H
-#define KVPIPE_UPLOADER_RETRY_H
+#ifndef KVPIPE_COMMON_RETRY_H
+#define KVPIPE_COMMON_RETRY_H
 
 #include <stdint.h>
 
