@@ -1,7 +1,8 @@
-// GetMedia of the stream js-live from its first fragment for SECONDS; an answer that ends before (3 s without a fragment) is continued behind its last one, as
-// consumers do. Then ListFragments, one to a page, and
+// GetMedia of the stream js-live from its first fragment until the file DONE is there; an answer that ends before (3 s without a fragment) is continued behind its
+// last one, as consumers do. Prints "reading" with the first bytes. Then ListFragments, one to a page, and
 // GetMediaForFragmentList of the last. Prints what it saw as one line of JSON.
 "use strict";
+const fs = require("node:fs");
 const archived = require("@aws-sdk/client-kinesis-video-archived-media");
 const media = require("@aws-sdk/client-kinesis-video-media");
 
@@ -14,11 +15,12 @@ async function main() {
   const began = Date.now();
   const numbers = [], times = [];
   let answer, StartSelector = { StartSelectorType: "EARLIEST" }, answers = 0;
-  while (Date.now() - began < (Number(process.env.SECONDS) - 4) * 1000) {
+  while (!fs.existsSync(process.env.DONE)) {
     answer = await live.send(new media.GetMediaCommand({ StreamName: "js-live", StartSelector }));
     answers++;
     const pieces = [];
     for await (const piece of answer.Payload) {
+      if (!times.length) console.log("reading");
       pieces.push(piece);
       times.push(Date.now());
     }
