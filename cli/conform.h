@@ -135,8 +135,9 @@ void conform_pump(struct conform_kit *k, int ms);
             conform_pump(k, 10);                                                                   \
     } while (0)
 int64_t conform_deadline(const struct conform_kit *k);
-/* Forgets what was heard, sessions and logs: a rule begins. */
+/* Forgets what was heard, sessions and logs (but a capture's, which goes on): a rule begins. */
 void conform_reset(struct conform_kit *k);
+void conform_forget_logs(struct conform_kit *k);
 /* Waits for a message that was not awaited yet. stream NULL: any. Returns NULL after 5 s. Borrowed
  * until conform_reset. */
 struct heard *conform_await(struct conform_kit *k, enum conform_side side, enum link_type type,

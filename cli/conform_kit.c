@@ -557,7 +557,7 @@ struct heard *conform_await(struct conform_kit *k, enum conform_side side, enum 
     return h;
 }
 
-static void forget_logs(struct conform_kit *k)
+void conform_forget_logs(struct conform_kit *k)
 {
     for (unsigned i = 0; i < k->nlogs; i++) {
         struct conform_log *l = &k->logs[i];
@@ -582,7 +582,7 @@ void conform_reset(struct conform_kit *k)
         link_msg_fini(&k->heard[i].msg);
     k->nheard = 0;
     if (k->stage != CONFORM_CAPTURE)
-        forget_logs(k);
+        conform_forget_logs(k);
     for (unsigned i = 0; i < k->nlogs; i++)
         k->logs[i].hidden = false;
     k->fault[0] = k->why[0] = '\0';

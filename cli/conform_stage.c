@@ -165,6 +165,7 @@ void conform_clean(struct conform_kit *k, bool keep)
     conform_close_sockets(k);
     zmq_ctx_term(k->zmq);
     conform_reset(k);
+    conform_forget_logs(k);
     free(k->heard);
     free(k->above);
     free(k->below);

@@ -34,7 +34,8 @@ struct handshake {
 struct curve_guard {
     LIST_ENTRY(curve_guard) entry;
     char domain[16];
-    char *dir, *role;
+    char *dir, *role, *self;
+    uint8_t own[CURVE_KEY_BYTES]; /* a process may report to itself */
     struct curve_ring ring;
     int64_t ring_ns;
     struct zmq_watch *watch;
@@ -128,7 +129,9 @@ static void decide(const struct request *q)
 
     if (g && whole) {
         refresh(g, clock_mono_ns());
-        name = curve_ring_find(&g->ring, (const uint8_t *)q->parts[6]);
+        name = memcmp(q->parts[6], g->own, sizeof g->own) == 0
+                   ? g->self
+                   : curve_ring_find(&g->ring, (const uint8_t *)q->parts[6]);
         zmq_z85_encode(text, (const uint8_t *)q->parts[6], CURVE_KEY_BYTES);
     }
     if (name)
@@ -254,15 +257,17 @@ static int set_key(void *socket, int option, const char *text)
     return zmq_setsockopt(socket, option, text, CURVE_TEXT_SIZE) < 0 ? -errno : 0;
 }
 
-static int serve_with(void *socket, const struct curve_conf *conf, const char *domain)
+static int serve_with(void *socket, const struct curve_conf *conf, struct curve_guard *g)
 {
     struct curve_pair own;
     int one = 1, r = curve_keys_pair(conf->dir, conf->self, &own);
+    if (r == 0)
+        zmq_z85_decode(g->own, own.public);
     if (r == 0 && zmq_setsockopt(socket, ZMQ_CURVE_SERVER, &one, sizeof one) < 0)
         r = -errno;
     if (r == 0)
         r = set_key(socket, ZMQ_CURVE_SECRETKEY, own.secret);
-    if (r == 0 && zmq_setsockopt(socket, ZMQ_ZAP_DOMAIN, domain, strlen(domain)) < 0)
+    if (r == 0 && zmq_setsockopt(socket, ZMQ_ZAP_DOMAIN, g->domain, strlen(g->domain)) < 0)
         r = -errno;
     explicit_bzero(&own, sizeof own);
     return r;
@@ -277,8 +282,9 @@ int curve_guard_create(struct event_base *base, void *ctx, void *socket,
     snprintf(g->domain, sizeof g->domain, "kvpipe-%u", ++guards);
     g->dir = xstrdup(conf->dir);
     g->role = xstrdup(conf->peer);
+    g->self = xstrdup(conf->self);
     LIST_INSERT_HEAD(&zap.guards, g, entry);
-    int r = serve_with(socket, conf, g->domain);
+    int r = serve_with(socket, conf, g);
     if (r == 0)
         r = zap_open(base, ctx);
     if (r == 0)
@@ -305,6 +311,7 @@ void curve_guard_destroy(struct curve_guard **guard)
     curve_ring_fini(&g->ring);
     free(g->dir);
     free(g->role);
+    free(g->self);
     free(g);
 }
 
@@ -313,7 +320,9 @@ int curve_connect(void *socket, const struct curve_conf *conf)
     struct curve_pair own;
     char server[CURVE_TEXT_SIZE];
     int r = curve_keys_pair(conf->dir, conf->self, &own);
-    if (r == 0)
+    if (r == 0 && strcmp(conf->self, conf->peer) == 0) /* a process that reports to itself */
+        memcpy(server, own.public, sizeof server);
+    else if (r == 0)
         r = curve_keys_public(conf->dir, conf->peer, server);
     if (r == 0)
         r = set_key(socket, ZMQ_CURVE_SERVERKEY, server);

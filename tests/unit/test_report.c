@@ -1,16 +1,20 @@
 /* Reports from a stage to the monitor's table, over a real socket, and refusals of bad ones.
- * Relies on Check, libevent, ZeroMQ over ipc.
+ * Relies on Check, libevent, ZeroMQ over ipc and tcp.
  * Leaves looks to view.c. */
+#include <arpa/inet.h>
 #include <check.h>
 #include <math.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <event2/event.h>
 
 #include "common/clock.h"
+#include "common/curve_keys.h"
 #include "common/mem.h"
 #include "common/metrics.h"
 #include "common/report.h"
@@ -73,7 +77,8 @@ static void down(void)
     report_destroy(&report);
     report_table_destroy(&table);
     event_base_free(base);
-    unlink(address + strlen("ipc://"));
+    if (strncmp(address, "ipc", 3) == 0)
+        unlink(address + strlen("ipc://"));
     free(address);
 }
 
@@ -144,6 +149,81 @@ START_TEST(numbers_states_and_notes_arrive)
     ck_assert_str_eq(cam->state, "waiting");
     ck_assert_str_eq(cam->note, "no camera: plug it in");
     ck_assert_int_ge(samples, 1);
+}
+END_TEST
+
+/* The monitor's socket as it is between hosts: with keys, and for their owners alone. */
+static void over_tcp(char dir[32], const char *other)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&a, len), 0);
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&a, &len), 0);
+    close(fd);
+    free(address);
+    address = xasprintf("tcp://127.0.0.1:%u", ntohs(a.sin_port));
+    strcpy(dir, "/tmp/kvpipe-report-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    ck_assert_int_eq(curve_keys_make(dir, "monitor"), 1);
+    ck_assert_int_eq(curve_keys_make(dir, "muxer"), 1);
+    ck_assert_int_eq(report_table_create(base, address, dir, on_heard, NULL, &table), 0);
+    struct report_conf conf = {
+        .address = address, .stage = "muxer", .instance = "muxer-1", .keys = other ? other : dir};
+    if (other) {
+        char *copy = xasprintf("mkdir %s && cp %s/monitor.pub %s", other, dir, other);
+        ck_assert_int_eq(system(copy), 0);
+        ck_assert_int_eq(curve_keys_make(other, "muxer"), 1);
+        free(copy);
+    }
+    ck_assert_int_eq(report_create(base, &conf, &report), 0);
+}
+
+static void remove_folder(const char *dir)
+{
+    char *command = xasprintf("rm -rf %s", dir);
+    ck_assert_int_eq(system(command), 0);
+    free(command);
+}
+
+START_TEST(with_keys_reports_arrive_over_tcp)
+{
+    char dir[32];
+    over_tcp(dir, NULL);
+    run_until(heard_once);
+    ck_assert_ptr_nonnull(report_table_find(table, "muxer-1"));
+    remove_folder(dir);
+}
+END_TEST
+
+START_TEST(the_monitor_needs_no_pub_of_its_own)
+{
+    char dir[32];
+    over_tcp(dir, NULL);
+    report_destroy(&report);
+    char *command = xasprintf("rm %s/monitor.pub", dir);
+    ck_assert_int_eq(system(command), 0);
+    free(command);
+    struct report_conf conf = {
+        .address = address, .stage = "monitor", .instance = "monitor-1", .keys = dir};
+    ck_assert_int_eq(report_create(base, &conf, &report), 0);
+    run_until(heard_once);
+    remove_folder(dir);
+}
+END_TEST
+
+START_TEST(with_a_key_nobody_knows_they_do_not)
+{
+    char dir[32];
+    struct timeval while_ = {.tv_sec = 1, .tv_usec = 500000};
+    char *other = xasprintf("/tmp/kvpipe-report-other-%d", (int)getpid());
+    over_tcp(dir, other);
+    event_base_loopexit(base, &while_);
+    event_base_loop(base, EVLOOP_NO_EXIT_ON_EMPTY);
+    ck_assert_int_eq(heard, 0);
+    remove_folder(dir);
+    remove_folder(other);
+    free(other);
 }
 END_TEST
 
@@ -329,6 +409,9 @@ int main(void)
     tcase_set_timeout(t, 20);
     tcase_add_checked_fixture(t, up, down);
     tcase_add_test(t, numbers_states_and_notes_arrive);
+    tcase_add_test(t, with_keys_reports_arrive_over_tcp);
+    tcase_add_test(t, the_monitor_needs_no_pub_of_its_own);
+    tcase_add_test(t, with_a_key_nobody_knows_they_do_not);
     tcase_add_test(t, a_change_of_state_goes_at_once);
     tcase_add_test(t, without_a_monitor_nothing_waits);
     tcase_add_test(t, a_command_reaches_the_stage);
