@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <event2/event.h>
 #include <gst/gst.h>
@@ -47,6 +48,59 @@ static const struct outlet_ops link_ops = {
 
 /* ---- life ---- */
 
+static struct stream *find(const struct capture *c, const char *name)
+{
+    for (unsigned i = 0; i < c->nstreams; i++)
+        if (strcmp(stream_name(c->streams[i]), name) == 0)
+            return c->streams[i];
+    return NULL;
+}
+
+static int add_streams(struct capture *c)
+{
+    const struct conf *conf = c->stage->conf;
+    int rc = 0;
+
+    for (unsigned i = 0; i < conf->streams_count && rc == 0; i++) {
+        if (!stage_serves(c->stage, conf->streams[i].name) || find(c, conf->streams[i].name))
+            continue;
+        c->streams = xrealloc(c->streams, (c->nstreams + 1) * sizeof *c->streams);
+        rc = stream_create(c, &conf->streams[i], &c->streams[c->nstreams]);
+        c->nstreams += rc == 0;
+    }
+    return rc;
+}
+
+/* Streams that have left the config make room, also for one of the same name. */
+static void let_go(struct capture *c)
+{
+    unsigned kept = 0, before = c->nstreams;
+
+    for (unsigned i = 0; i < before; i++) {
+        if (!c->drain_mono_ns && stream_gone(c->streams[i])) {
+            if (!conf_stream(c->stage->conf, stream_name(c->streams[i])))
+                report_forget(c->stage->report, stream_name(c->streams[i]));
+            stream_remove(&c->streams[i]);
+        } else {
+            c->streams[kept++] = c->streams[i];
+        }
+    }
+    c->nstreams = kept;
+    if (kept < before && add_streams(c) < 0)
+        stage_quit(c->stage, 1); /* said in the log: a restart tries again */
+}
+
+static void on_stream(struct stage *st, const char *name)
+{
+    struct capture *c = st->state;
+    struct stream *s = find(c, name);
+
+    if (s)
+        stream_leave(s);
+    else if (add_streams(c) < 0)
+        stage_quit(st, 1);
+}
+
 static bool all_done(const struct capture *c)
 {
     for (unsigned i = 0; i < c->nstreams; i++)
@@ -61,6 +115,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
     for (unsigned i = 0; i < c->nstreams; i++)
         stream_tick(c->streams[i]);
+    let_go(c);
     if (c->drain_mono_ns && (all_done(c) || clock_mono_ns() - c->drain_mono_ns > DRAIN_NS))
         stage_quit(c->stage, 0);
 }
@@ -80,23 +135,6 @@ static void start_gst(void)
         gst_debug_remove_log_function(NULL);
         gst_debug_add_log_function(silence_gst, NULL, NULL);
     }
-}
-
-static int add_streams(struct capture *c)
-{
-    const struct conf *conf = c->stage->conf;
-
-    c->streams = xcalloc(conf->streams_count ? conf->streams_count : 1, sizeof *c->streams);
-    for (unsigned i = 0; i < conf->streams_count; i++) {
-        int rc;
-        if (!stage_serves(c->stage, conf->streams[i].name))
-            continue;
-        rc = stream_create(c, &conf->streams[i], &c->streams[c->nstreams]);
-        if (rc)
-            return rc;
-        c->nstreams++;
-    }
-    return 0;
 }
 
 static int setup(struct stage *st)
@@ -181,6 +219,7 @@ const struct stage_ops capture_stage = {
     .setup = setup,
     .drain = drain,
     .teardown = teardown,
+    .stream = on_stream,
     .sample = sample,
     .command = command,
 };

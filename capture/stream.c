@@ -22,6 +22,7 @@
 #include "common/metrics.h"
 #include "common/report.h"
 
+#define LEAVE_NS (10 * NS_PER_S) /* what is held of a stream that left has so long to be acked */
 #define NOTE_MAX (SOURCE_WHY_MAX + 2 * PULL_CAUSE_MAX)
 #define ITEMS_A_TURN 64
 #define SETTLE_NS (2 * NS_PER_S) /* how long tracks may let others wait before the set is fixed */
@@ -50,7 +51,9 @@ enum phase {
 
 struct stream {
     struct capture *capture;
+    const struct conf *held; /* conf is in it */
     const struct conf_stream *conf;
+    int64_t leave_mono_ns; /* when it left the config; 0: it has not */
     const struct source_ops *ops;
     uint64_t epoch, reached_ms, noted;
     enum phase phase;
@@ -789,12 +792,14 @@ int stream_create(struct capture *c, const struct conf_stream *conf, struct stre
     int rc;
 
     s->capture = c;
+    s->held = conf_hold(c->stage->conf);
     s->conf = conf;
     s->ops = source_find(conf->source.type);
     rc = take_epoch(s);
     if (!rc && !(s->due = event_new(c->stage->base, -1, 0, on_due, s)))
         rc = -ENOMEM;
     if (rc) {
+        conf_release(&s->held);
         free(s);
         return rc;
     }
@@ -822,7 +827,16 @@ void stream_destroy(struct stream **sp)
     if (s->out)
         outlet_stream_set_user(s->out, NULL);
     event_free(s->due);
+    conf_release(&s->held);
     free(s);
+}
+
+void stream_remove(struct stream **s)
+{
+    struct outlet_stream *out = (*s)->out;
+    (*s)->out = NULL;
+    outlet_source_remove((*s)->capture->outlet, &out, clock_mono_ns());
+    stream_destroy(s);
 }
 
 /* So that a later start is above every time given out, also with a clock that went back or a file
@@ -917,6 +931,23 @@ void stream_end(struct stream *s)
     note_time(s, clock_mono_ns() + NOTE_NS);
     if (s->phase == RUNNING || s->phase == CONNECTING || s->phase == WAITING)
         finish(s, STOPPED);
+}
+
+void stream_leave(struct stream *s)
+{
+    s->leave_mono_ns = clock_mono_ns();
+    stream_end(s);
+}
+
+bool stream_gone(const struct stream *s)
+{
+    bool late = s->leave_mono_ns && clock_mono_ns() - s->leave_mono_ns > LEAVE_NS;
+    if (late && !stream_done(s))
+        log_warn("capture.left",
+                 "stream=%s held=%llu (left the config while nobody took its last "
+                 "frames: they are lost)",
+                 s->conf->name, (unsigned long long)outlet_stream_stats(s->out).held_items);
+    return late || (s->leave_mono_ns && stream_done(s));
 }
 
 bool stream_done(const struct stream *s)

@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/sha.h>
-
 #include "common/conf_check.h"
 #include "common/conf_yaml.h"
 #include "common/mem.h"
@@ -311,14 +309,6 @@ static const struct conf_option options[] = {
 };
 /* clang-format on */
 
-static void digest(const char *text, size_t len, char hex[65])
-{
-    unsigned char md[SHA256_DIGEST_LENGTH];
-    SHA256((const unsigned char *)text, len, md);
-    for (size_t i = 0; i < sizeof md; i++)
-        snprintf(hex + 2 * i, 3, "%02x", md[i]);
-}
-
 int conf_parse(const char *text, size_t len, const char *name, void *out, struct conf **conf)
 {
     struct conf_yaml y;
@@ -326,7 +316,10 @@ int conf_parse(const char *text, size_t len, const char *name, void *out, struct
 
     *conf = NULL;
     c->file = xstrdup(name);
-    digest(text, len, c->digest);
+    c->text = xmalloc(len + 1);
+    memcpy(c->text, text, len);
+    c->text_bytes = len;
+    c->holders = 1;
     conf_yaml_init(&y, name, out, text, len);
     if (!y.faults)
         conf_yaml_read(&y, options, c);
@@ -359,28 +352,64 @@ static int read_file(const char *path, char **text, size_t *len)
 
 int conf_load(const char *path, struct conf **conf)
 {
+    return conf_load_copy(path, path, conf, stderr);
+}
+
+int conf_load_copy(const char *path, const char *copy, struct conf **conf, void *out)
+{
     char *text = NULL;
     size_t len = 0;
     *conf = NULL;
-    int r = read_file(path, &text, &len);
+    int r = read_file(copy, &text, &len);
     if (r < 0) {
-        fprintf(stderr, "%s: cannot be read: %s; expected a YAML file of at most 1 MiB\n", path,
+        fprintf(out, "%s: cannot be read: %s; expected a YAML file of at most 1 MiB\n", copy,
                 strerror(-r));
         return r;
     }
-    r = conf_parse(text, len, path, stderr, conf);
+    r = conf_parse(text, len, path, out, conf);
     free(text);
     return r;
 }
 
 void conf_free(struct conf **conf)
 {
-    if (!*conf)
+    if (!*conf || --(*conf)->holders) {
+        *conf = NULL;
         return;
+    }
     conf_yaml_free(options, *conf);
     free((*conf)->file);
+    free((*conf)->text);
     free(*conf);
     *conf = NULL;
+}
+
+const struct conf *conf_hold(const struct conf *conf)
+{
+    ((struct conf *)conf)->holders++;
+    return conf;
+}
+
+void conf_release(const struct conf **conf)
+{
+    struct conf *c = (struct conf *)*conf;
+    *conf = NULL;
+    conf_free(&c);
+}
+
+void conf_write(const struct conf *conf, conf_skip_fn skip, void *arg, void *out)
+{
+    conf_yaml_write(options, conf, skip, arg, out);
+}
+
+void conf_write_monitor(const struct conf_monitor *monitor, void *out)
+{
+    conf_yaml_write(monitor_options, monitor, NULL, NULL, out);
+}
+
+void conf_write_stream(const struct conf_stream *stream, conf_skip_fn skip, void *arg, void *out)
+{
+    conf_yaml_write(stream_options, stream, skip, arg, out);
 }
 
 const struct conf_stream *conf_stream(const struct conf *conf, const char *name)

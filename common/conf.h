@@ -258,8 +258,10 @@ struct conf_monitor {
 };
 
 struct conf {
-    char *file;      /* the path it came from */
-    char digest[65]; /* SHA-256 of the file's bytes, in hex: the same for the same config */
+    char *file; /* the path it came from */
+    char *text; /* its bytes as they were read */
+    size_t text_bytes;
+    unsigned holders; /* conf_hold */
     char *run; /* directory for sockets, spool, archive; default ./run, relative to the current
                   directory */
     char *log; /* error, warn, info, debug */
@@ -280,12 +282,27 @@ int conf_load(const char *path, struct conf **conf);
 /* The same from memory, `name` in the messages; messages go to `out` (a FILE), for tests and
  * fuzzing. */
 int conf_parse(const char *text, size_t len, const char *name, void *out, struct conf **conf);
+/* The same as conf_load, but reads `copy` in place of `path`, which names it in messages and tells
+ * where relative files lie; faults go to `out` (a FILE). */
+int conf_load_copy(const char *path, const char *copy, struct conf **conf, void *out);
+/* Another one needs this config: it lives until the last conf_release or conf_free. From one thread
+ * alone. */
+const struct conf *conf_hold(const struct conf *conf);
+void conf_release(const struct conf **conf);
+/* Gives up one hold, as conf_release. */
 void conf_free(struct conf **conf);
 const struct conf_stream *conf_stream(const struct conf *conf, const char *name);
 /* Looks whether the files that the config names are there and readable; prints each fault to `out`
  * (a FILE) as conf_parse does. Returns 0 or -ENOENT. Blocks on the disk. Not part of conf_load: one
  * missing file must not stop other streams. */
 int conf_check_files(const struct conf *conf, void *out);
+
+/* Writes keys and values in a fixed form, each in a line: the same for the same settings. Leaves
+ * out keys of the first level for which `skip` is true. */
+typedef bool (*conf_skip_fn)(void *arg, const char *key);
+void conf_write(const struct conf *conf, conf_skip_fn skip, void *arg, void *out);
+void conf_write_monitor(const struct conf_monitor *monitor, void *out);
+void conf_write_stream(const struct conf_stream *stream, conf_skip_fn skip, void *arg, void *out);
 
 /* Addresses of links on this machine (conf_address.c). `stage` is "capture", "encoder", "muxer" or
  * "uploader"; `stream` the one stream that an isolated process serves, else NULL; `instance` its

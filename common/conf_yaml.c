@@ -355,6 +355,59 @@ void conf_yaml_free(const struct conf_option *options, void *base)
     }
 }
 
+static void write_value(const struct conf_option *o, const void *at, FILE *out)
+{
+    switch (o->type) {
+    case CONF_STRING: {
+        const char *text = *(char *const *)at;
+        /* the length keeps a text with line ends apart from two keys */
+        fprintf(out, "%s=%zu:%s\n", o->key, text ? strlen(text) : 0, text ? text : "-");
+        break;
+    }
+    case CONF_U32:
+    case CONF_ENUM:
+        fprintf(out, "%s=%" PRIu32 "\n", o->key, *(const uint32_t *)at);
+        break;
+    case CONF_U64:
+        fprintf(out, "%s=%" PRIu64 "\n", o->key, *(const uint64_t *)at);
+        break;
+    case CONF_BOOL:
+        fprintf(out, "%s=%d\n", o->key, *(const bool *)at);
+        break;
+    case CONF_MAP:
+        fprintf(out, "%s{\n", o->key);
+        conf_yaml_write(o->sub, at, NULL, NULL, out);
+        fprintf(out, "}\n");
+        break;
+    case CONF_LIST:
+    case CONF_NONE:
+        break;
+    }
+}
+
+static void write_list(const struct conf_option *o, const void *base, FILE *out)
+{
+    const char *list = *(char *const *)((const char *)base + o->offset);
+    unsigned count = *(const unsigned *)((const char *)base + o->count_offset);
+    fprintf(out, "%s[%u\n", o->key, count);
+    for (unsigned i = 0; i < count; i++)
+        conf_yaml_write(o->sub, list + i * o->size, NULL, NULL, out);
+    fprintf(out, "]\n");
+}
+
+void conf_yaml_write(const struct conf_option *options, const void *base,
+                     bool (*skip)(void *arg, const char *key), void *arg, FILE *out)
+{
+    for (const struct conf_option *o = options; o->key; o++) {
+        if (skip && skip(arg, o->key))
+            continue;
+        if (o->type == CONF_LIST)
+            write_list(o, base, out);
+        else
+            write_value(o, (const char *)base + o->offset, out);
+    }
+}
+
 static yaml_node_t *child(struct conf_yaml *y, yaml_node_t *map, const char *key, size_t len)
 {
     if (map->type != YAML_MAPPING_NODE)

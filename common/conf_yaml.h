@@ -51,6 +51,11 @@ void conf_yaml_fini(struct conf_yaml *y);
 void conf_yaml_read(struct conf_yaml *y, const struct conf_option *options, void *base);
 void conf_yaml_free(const struct conf_option *options, void *base);
 
+/* Writes what a struct holds in a fixed form, a key and value in each line; without the keys of
+ * this table for which `skip` (may be NULL) is true. */
+void conf_yaml_write(const struct conf_option *options, const void *base,
+                     bool (*skip)(void *arg, const char *key), void *arg, FILE *out);
+
 /* True when the document has a value at the path, "a.b[2].c". */
 bool conf_yaml_has(struct conf_yaml *y, const char *path);
 /* Line of the value at the path, or of the nearest thing around it that is there; 0 for an empty

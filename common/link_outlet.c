@@ -757,6 +757,14 @@ struct outlet_stream *outlet_relay_open(struct outlet *o, const char *name,
     return s;
 }
 
+void outlet_source_remove(struct outlet *o, struct outlet_stream **stream, int64_t now)
+{
+    struct outlet_stream *s = *stream;
+    if (s && s->owner && (s->state == OPENING || s->state == OPEN))
+        send_close(s, s->owner, LINK_CLOSE_MOVED, vector_of(s), now);
+    outlet_stream_remove(o, stream);
+}
+
 void outlet_stream_remove(struct outlet *o, struct outlet_stream **stream)
 {
     struct outlet_stream *s = *stream;

@@ -67,6 +67,8 @@ struct outlet_stream *outlet_relay_open(struct outlet *o, const char *name,
                                         const struct link_vector *vector,
                                         const struct link_track *tracks, unsigned ntracks,
                                         int64_t now_ns);
+/* Source: the stream leaves for good. The inlet is told to forget it (Close(MOVED)). Nulls *s. */
+void outlet_source_remove(struct outlet *o, struct outlet_stream **s, int64_t now_ns);
 /* Forgets the stream; nothing is sent. Nulls *s. */
 void outlet_stream_remove(struct outlet *o, struct outlet_stream **s);
 struct outlet_stream *outlet_stream_find(struct outlet *o, const char *name);

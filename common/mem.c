@@ -49,3 +49,8 @@ char *xasprintf(const char *fmt, ...)
     va_end(ap);
     return checked(s);
 }
+
+FILE *xmemstream(char **text, size_t *len)
+{
+    return checked(open_memstream(text, len));
+}

@@ -42,10 +42,10 @@ static pid_t parse(int fd, char *identity)
             snprintf(identity, PIDFILE_IDENTITY_MAX, "%.*s", (int)len, line);
     }
     long pid = strtol(text, NULL, 10);
-    return pid > 1 && pid < 1 << 30 ? (pid_t)pid : 0;
+    return pid > 0 && pid < 1 << 30 ? (pid_t)pid : 0;
 }
 
-static int write_lines(int fd, const char *identity)
+int pidfile_write(int fd, const char *identity)
 {
     char *text =
         xasprintf("%d\n%s%s", (int)getpid(), identity ? identity : "", identity ? "\n" : "");
@@ -93,7 +93,7 @@ int pidfile_lock(const char *run, const char *instance, const char *identity, pi
     int fd = open_file(run, instance, O_RDWR | O_CREAT);
     if (fd < 0)
         return fd;
-    int r = flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : write_lines(fd, identity);
+    int r = flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : pidfile_write(fd, identity);
     if (r == 0)
         return fd;
     *holder = parse(fd, other);

@@ -12,6 +12,8 @@ int pidfile_dirs(const char *run);
  * Returns the descriptor (keep it open), or -EWOULDBLOCK with the holder in *holder (0: unknown),
  * or another negative errno. Does not wait. */
 int pidfile_lock(const char *run, const char *instance, const char *identity, pid_t *holder);
+/* Writes another line into the file of a lock that we hold. Returns 0 or a negative errno. */
+int pidfile_write(int fd, const char *identity);
 /* Who holds it: a pid, 0 when nobody does, or a negative errno (-EAGAIN: somebody, but not the
  * process that the file names: it is about to write its own number, or runs in another container).
  */

@@ -339,6 +339,11 @@ void relay_break(struct relay_stream *s)
         inlet_break(s->relay->inlet, session);
 }
 
+void relay_forget(struct relay_stream *s)
+{
+    forget(s);
+}
+
 const char *relay_stream_name(const struct relay_stream *s)
 {
     return s->name;

@@ -63,6 +63,10 @@ void relay_end(struct relay_stream *s);
  * again from the log. */
 void relay_break(struct relay_stream *s);
 
+/* The stream has left for good: drops it here and below, and answers nothing more of its session.
+ */
+void relay_forget(struct relay_stream *s);
+
 const char *relay_stream_name(const struct relay_stream *s);
 /* The epoch: wall clock in ms when capture began this numbering. Greater after every start of
  * capture. */

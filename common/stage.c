@@ -15,10 +15,14 @@
 #include <event2/event.h>
 #include <event2/thread.h>
 
+#include "common/conf_slice.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/notify.h"
 #include "common/pidfile.h"
 #include "common/report.h"
+#include "common/stage_reload.h"
+#include "common/watchdog.h"
 
 #define DRAIN_DEADLINE_S 4
 
@@ -33,8 +37,10 @@ struct options {
 struct runtime {
     struct stage stage; /* first: stage pointers are turned back into runtime pointers */
     struct event *term, *interrupt, *hangup, *deadline;
+    struct watchdog *watchdog;
+    int pid_file;
     int exit_code;
-    bool quit;
+    bool quit, ready;
 };
 
 static const struct {
@@ -134,7 +140,7 @@ static int set_instance(struct stage *st, const char *given)
 /* Returns -1 to go on, else the exit code. */
 static int load(struct stage *st, const struct options *o, struct conf **conf)
 {
-    if (set_instance(st, o->instance) < 0 || conf_load(o->file, conf) < 0)
+    if (set_instance(st, o->instance) < 0 || stage_reload_read(st, o->file, conf) < 0)
         return EXIT_USAGE;
     if (o->stream && !conf_stream(*conf, o->stream)) {
         fprintf(stderr, "kvpipe-%s: %s has no stream '%s'\n", st->ops->name, o->file, o->stream);
@@ -146,16 +152,27 @@ static int load(struct stage *st, const struct options *o, struct conf **conf)
         printf("configuration OK\n");
         return EXIT_OK;
     }
+    st->identity = stage_identity(*conf, st->ops->name, o->stream, st->instance);
     conf_localize(*conf, st->ops->name, o->stream, st->instance);
-    st->conf = *conf;
+    st->conf = conf_hold(*conf);
     st->only_stream = o->stream;
     return -1;
 }
 
-char *stage_identity(const struct conf *conf, const char *stage, const char *stream)
+char *stage_identity(const struct conf *conf, const char *stage, const char *stream,
+                     const char *instance)
 {
-    return xasprintf("%s version=%s config=%s stream=%s", stage, KVPIPE_VERSION, conf->digest,
-                     stream ? stream : "-");
+    char process[CONF_SLICE_HEX], streams[CONF_SLICE_HEX];
+    conf_slice_process(conf, stage, stream, instance, process);
+    conf_slice_streams(conf, stage, stream, streams);
+    return xasprintf("%s version=%s config=%s stream=%s streams=%s", stage, KVPIPE_VERSION, process,
+                     stream ? stream : "-", streams);
+}
+
+bool stage_identity_is_close(const char *a, const char *b)
+{
+    const char *end = strstr(a, " streams=");
+    return end && strncmp(a, b, (size_t)(end - a) + strlen(" streams=")) == 0;
 }
 
 static int lock_instance(struct stage *st, int *fd)
@@ -167,9 +184,7 @@ static int lock_instance(struct stage *st, int *fd)
                   st->conf->run, strerror(-r));
         return r;
     }
-    char *identity = stage_identity(st->conf, st->ops->name, st->only_stream);
-    *fd = pidfile_lock(st->conf->run, st->instance, identity, &holder);
-    free(identity);
+    *fd = pidfile_lock(st->conf->run, st->instance, st->identity, &holder);
     if (*fd >= 0)
         return 0;
     if (*fd == -EWOULDBLOCK)
@@ -200,6 +215,7 @@ static void on_terminate(evutil_socket_t sig, short what, void *arg)
     st->draining = true;
     log_info("stage.drain", "instance=%s signal=%d", st->instance, (int)sig);
     report_set_draining(st->report);
+    notify_stopping();
     event_add(rt->deadline, &deadline);
     if (st->ops->drain)
         st->ops->drain(st);
@@ -209,7 +225,15 @@ static void on_terminate(evutil_socket_t sig, short what, void *arg)
 
 static void on_hangup(evutil_socket_t sig, short what, void *arg)
 {
-    log_info("stage.hangup", "ignored (a changed config takes a restart)");
+    struct runtime *rt = arg;
+    struct stage *st = &rt->stage;
+    if (st->draining)
+        return;
+    notify_reloading();
+    if (stage_reload(st) && pidfile_write(rt->pid_file, st->identity) < 0)
+        log_warn("stage.pid_file", "instance=%s error=\"%s\"", st->instance, strerror(errno));
+    if (rt->ready)
+        notify_ready();
 }
 
 static void on_sample(void *arg)
@@ -254,12 +278,14 @@ static int start(struct runtime *rt)
     rt->interrupt = on_signal(rt, SIGINT, on_terminate);
     rt->hangup = on_signal(rt, SIGHUP, on_hangup);
     rt->deadline = evtimer_new(st->base, on_deadline, rt);
+    rt->watchdog = watchdog_start(st->base, 2 * st->conf->monitor.hang_s);
     return report_create(st->base, &rc, &st->report);
 }
 
 static void finish(struct runtime *rt)
 {
     struct event *const events[] = {rt->term, rt->interrupt, rt->hangup, rt->deadline};
+    watchdog_stop(&rt->watchdog);
     report_destroy(&rt->stage.report);
     for (size_t i = 0; i < sizeof events / sizeof *events; i++)
         if (events[i])
@@ -271,8 +297,7 @@ static void finish(struct runtime *rt)
 static int run(struct runtime *rt)
 {
     struct stage *st = &rt->stage;
-    int fd = -1;
-    if (lock_instance(st, &fd) < 0)
+    if (lock_instance(st, &rt->pid_file) < 0)
         return EXIT_FAILED;
     int r = start(rt);
     if (r == 0) {
@@ -281,13 +306,14 @@ static int run(struct runtime *rt)
         r = st->ops->setup(st);
         if (r == 0 && !rt->quit) /* a loopbreak before the loop would be forgotten */
             event_base_dispatch(st->base);
+        watchdog_stop(&rt->watchdog);
         if (r == 0 && st->ops->teardown)
             st->ops->teardown(st);
         log_info("stage.end", "instance=%s code=%d", st->instance,
                  r < 0 ? EXIT_FAILED : rt->exit_code);
     }
     finish(rt);
-    close(fd);
+    close(rt->pid_file);
     return r < 0 ? EXIT_FAILED : rt->exit_code;
 }
 
@@ -306,7 +332,9 @@ int stage_main(int argc, char **argv, const struct stage_ops *ops)
         log_init(program, o.verbose ? LOG_DEBUG : log_level_parse(conf->log));
         code = run(&rt);
     }
+    conf_release(&rt.stage.conf);
     conf_free(&conf);
+    free(rt.stage.identity);
     log_init("kvpipe", LOG_INFO);
     free(program);
     return code;
@@ -320,6 +348,8 @@ bool stage_serves(const struct stage *st, const char *stream)
 void stage_ready(struct stage *st)
 {
     log_info("stage.ready", "instance=%s", st->instance);
+    ((struct runtime *)st)->ready = true;
+    notify_ready();
     report_set_ready(st->report, true);
 }
 

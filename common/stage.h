@@ -22,7 +22,9 @@ struct stage {
                            reports */
     struct report *report; /* counters and states that go to the monitor (report.h) */
     void *state;           /* the stage's own */
+    char *identity;        /* stage_identity() of what it runs */
     bool draining;
+    char fault[512]; /* why the config that is in the file now is not in use; "" when it is */
 };
 
 struct stage_ops {
@@ -31,6 +33,13 @@ struct stage_ops {
     /* Builds everything on st->base; must not block. Returns 0 or a negative errno after logging
      * what is wrong and what to do. */
     int (*setup)(struct stage *st);
+    /* SIGHUP brought a config, now in st->conf, in which this stream is new, changed or no longer
+     * there, and all else is the same to this process. The old one lives as long as it is held
+     * (conf_hold); the first, of setup, as long as the process. NULL: streams are nothing to it. */
+    void (*stream)(struct stage *st, const char *name);
+    /* The same for a process to which a config is more than its streams; after `stream`. May be
+     * NULL. */
+    void (*reload)(struct stage *st);
     /* SIGTERM/SIGINT came: finish what can be finished; call stage_quit() when done. Forced after
      * the drain deadline (4 s). */
     void (*drain)(struct stage *st);
@@ -48,9 +57,13 @@ struct stage_ops {
  * helps), 2 bad arguments or config (it does not). */
 int stage_main(int argc, char **argv, const struct stage_ops *ops);
 
-/* What a process runs, in one line without its end: stage, version, config, stream (NULL: all). Two
- * processes with the same line can stand in for each other. Caller frees. */
-char *stage_identity(const struct conf *conf, const char *stage, const char *stream);
+/* What a process runs, in one line without its end: stage, version, what of the config is for the
+ * process, stream (NULL: all), what of the config is for its streams. Two processes with the same
+ * line can stand in for each other. `conf` as it was loaded. Caller frees. */
+char *stage_identity(const struct conf *conf, const char *stage, const char *stream,
+                     const char *instance);
+/* Whether two such lines differ at most in streams: SIGHUP makes one into the other. */
+bool stage_identity_is_close(const char *a, const char *b);
 /* True when this process serves the stream (isolate runs one process per stream). */
 bool stage_serves(const struct stage *st, const char *stream);
 /* The stage serves from now on: READY goes to the monitor. Call once, from setup or later. */

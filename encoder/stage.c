@@ -30,7 +30,9 @@
 struct entry { /* a stream that was here at least once */
     TAILQ_ENTRY(entry) link;
     char *name;
+    const struct conf *held; /* the stream's settings are in it */
     struct encoder_stream *stream;
+    bool stale; /* the config changed: another takes its place with the next session */
 };
 
 struct encoder {
@@ -91,13 +93,14 @@ static struct encoder_stream *stream_get(struct encoder *e, const char *name)
     struct entry *entry;
 
     TAILQ_FOREACH (entry, &e->entries, link) {
-        if (strcmp(entry->name, name) == 0)
+        if (!entry->stale && strcmp(entry->name, name) == 0)
             return entry->stream;
     }
     if (!conf)
         log_warn("encoder.stream.unknown", "stream=%s effect=\"default settings are used\"", name);
     entry = xcalloc(1, sizeof *entry);
     entry->name = xstrdup(name);
+    entry->held = conf_hold(e->stage->conf);
     entry->stream = encoder_stream_create(
         e->stage->base, entry->name, conf ? conf : &unknown, e->probe, &codec_gst,
         report_metrics(e->stage->report, entry->name), &stream_ops, e);
@@ -109,6 +112,7 @@ static void entry_free(struct encoder *e, struct entry *entry)
 {
     TAILQ_REMOVE(&e->entries, entry, link);
     encoder_stream_destroy(&entry->stream);
+    conf_release(&entry->held);
     free(entry->name);
     free(entry);
 }
@@ -170,8 +174,12 @@ static void forget_unknown(struct encoder *e)
 
     for (entry = TAILQ_FIRST(&e->entries); entry; entry = next) {
         next = TAILQ_NEXT(entry, link);
-        if (!encoder_stream_user(entry->stream) && !conf_stream(e->stage->conf, entry->name))
-            entry_free(e, entry);
+        bool known = conf_stream(e->stage->conf, entry->name) != NULL;
+        if (encoder_stream_user(entry->stream) || (known && !entry->stale))
+            continue;
+        if (!known)
+            report_forget(e->stage->report, entry->name);
+        entry_free(e, entry);
     }
 }
 
@@ -296,6 +304,23 @@ static int setup(struct stage *st)
     return 0;
 }
 
+/* With other settings the stream begins a session of its own, with a key frame; what its encoder
+ * still holds comes again from above. */
+static void on_stream(struct stage *st, const char *name)
+{
+    struct encoder *e = st->state;
+    struct entry *entry;
+
+    TAILQ_FOREACH (entry, &e->entries, link) {
+        if (entry->stale || strcmp(entry->name, name) != 0 || !conf_stream(st->conf, name))
+            continue;
+        entry->stale = true;
+        if (encoder_stream_user(entry->stream))
+            relay_break(encoder_stream_user(entry->stream));
+    }
+    probe_ahead(e);
+}
+
 /* Nothing to finish: capture still has every frame and gives the streams to another encoder at
  * once. */
 static void drain(struct stage *st)
@@ -315,6 +340,8 @@ static void sample(struct stage *st)
         metrics_set(report_metrics(st->report, NULL), METRIC_REFUSED,
                     (double)relay_refused(e->relay));
     TAILQ_FOREACH (entry, &e->entries, link) {
+        if (entry->stale)
+            continue;
         struct encoder_stream_stats n = encoder_stream_stats(entry->stream);
         struct relay_stream *rs = encoder_stream_user(entry->stream);
         struct metrics *m = report_metrics(st->report, entry->name);
@@ -362,6 +389,7 @@ const struct stage_ops encoder_stage = {
     .setup = setup,
     .drain = drain,
     .teardown = teardown,
+    .stream = on_stream,
     .sample = sample,
     .command = command,
 };

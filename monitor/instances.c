@@ -19,6 +19,7 @@
 #include "common/stage.h"
 #include "monitor/child.h"
 #include "monitor/log_file.h"
+#include "monitor/reload.h"
 
 #define CODE_NOT_STARTED 127
 #define CODE_UNKNOWN -1 /* of an adopted process: only its parent learns it */
@@ -27,24 +28,50 @@
 #define VERDICT_LINES 3
 #define STEADY_NS (10 * NS_PER_S) /* ready so long: what was wrong is over */
 
+static void take_plan(struct instances *all, struct instance *in, struct plan_entry *entry)
+{
+    const struct conf *old = in->conf;
+    if (in->plan)
+        free(in->plan->instance);
+    free(in->plan);
+    in->plan = xmalloc(sizeof *in->plan);
+    *in->plan = *entry;
+    entry->instance = NULL;
+    in->conf = conf_hold(all->conf);
+    if (old)
+        conf_release(&old);
+    free(in->identity);
+    in->identity = stage_identity(all->conf, in->plan->stage, in->plan->stream, in->plan->instance);
+    free(in->program);
+    in->program = in->plan->program ? xstrdup(in->plan->program) : child_program(in->plan->stage);
+    in->supervisor.silence_ns = all->conf->monitor.hang_s * NS_PER_S;
+}
+
+void instance_init(struct instances *all, struct instance *in, struct plan_entry *entry)
+{
+    if (!in->plan) {
+        in->pidfd = -1;
+        supervisor_init(&in->supervisor, all->seed++);
+        if (all->log_dir)
+            in->log_path = xasprintf("%s/%s.log", all->log_dir, entry->instance);
+    }
+    take_plan(all, in, entry);
+    in->leaving = false;
+}
+
 void instances_init(struct instances *all, struct event_base *base, const struct conf *conf,
                     const char *log_dir)
 {
-    *all = (struct instances){.base = base, .conf = conf};
-    all->plan = plan_make(conf, &all->count);
+    *all = (struct instances){.base = base,
+                              .conf = conf_hold(conf),
+                              .log_dir = xstrdup(log_dir),
+                              .seed = (uint32_t)clock_wall_ns(),
+                              .step = -1};
+    struct plan_entry *plan = plan_make(conf, &all->count);
     all->list = xcalloc(all->count, sizeof *all->list);
-    for (size_t i = 0; i < all->count; i++) {
-        struct instance *in = &all->list[i];
-        in->plan = &all->plan[i];
-        in->pidfd = -1;
-        in->identity = stage_identity(conf, in->plan->stage, in->plan->stream);
-        in->program =
-            in->plan->program ? xstrdup(in->plan->program) : child_program(in->plan->stage);
-        if (log_dir)
-            in->log_path = xasprintf("%s/%s.log", log_dir, in->plan->instance);
-        supervisor_init(&in->supervisor, (uint32_t)i + (uint32_t)clock_wall_ns());
-        in->supervisor.silence_ns = conf->monitor.hang_s * NS_PER_S;
-    }
+    for (size_t i = 0; i < all->count; i++)
+        instance_init(all, &all->list[i], &plan[i]);
+    plan_free(plan, all->count);
 }
 
 static void release(struct instance *in)
@@ -58,16 +85,26 @@ static void release(struct instance *in)
     in->pid = 0;
 }
 
+void instance_fini(struct instance *in)
+{
+    release(in);
+    free(in->plan->instance);
+    free(in->plan);
+    conf_release(&in->conf);
+    free(in->identity);
+    free(in->started);
+    free(in->program);
+    free(in->log_path);
+}
+
 void instances_fini(struct instances *all)
 {
-    for (size_t i = 0; i < all->count; i++) {
-        release(&all->list[i]);
-        free(all->list[i].identity);
-        free(all->list[i].program);
-        free(all->list[i].log_path);
-    }
+    for (size_t i = 0; i < all->count; i++)
+        instance_fini(&all->list[i]);
     free(all->list);
-    plan_free(all->plan, all->count);
+    free(all->log_dir);
+    if (all->conf)
+        conf_release(&all->conf);
     *all = (struct instances){0};
 }
 
@@ -130,7 +167,7 @@ static void ended(struct instance *in, int64_t now_ns, int code)
     }
 }
 
-static void send_signal(const struct instance *in, int sig)
+void instance_signal(const struct instance *in, int sig)
 {
     if (in->pidfd >= 0)
         pidfd_send_signal(in->pidfd, sig, NULL, 0);
@@ -143,14 +180,33 @@ static void on_gone(evutil_socket_t fd, short what, void *arg)
     ended(arg, clock_mono_ns(), CODE_UNKNOWN);
 }
 
+static void watch_end(struct instances *all, struct instance *in)
+{
+    if (in->pidfd < 0)
+        return;
+    in->gone = event_new(all->base, in->pidfd, EV_READ, on_gone, in);
+    event_add(in->gone, NULL);
+}
+
+void instance_moved(struct instances *all, struct instance *in)
+{
+    if (in->gone)
+        event_free(in->gone);
+    in->gone = NULL;
+    watch_end(all, in);
+}
+
 static void adopt(struct instances *all, struct instance *in, const struct pidfile_process *p,
                   int64_t now_ns)
 {
     in->pid = p->pid;
     in->pidfd = p->pidfd;
     in->blocked_ns = 0;
-    in->gone = event_new(all->base, p->pidfd, EV_READ, on_gone, in);
-    event_add(in->gone, NULL);
+    watch_end(all, in);
+    free(in->started);
+    in->started = xstrdup(p->identity);
+    if (strcmp(in->started, in->identity) != 0)
+        reload_begin(all); /* the same but for streams */
     supervisor_adopted(&in->supervisor, now_ns);
     log_info("monitor.child.adopted", "instance=%s pid=%d", in->plan->instance, (int)in->pid);
 }
@@ -173,7 +229,7 @@ static bool is_free(struct instances *all, struct instance *in, int64_t now_ns)
     struct pidfile_process p;
     if (pidfile_open_holder(all->conf->run, in->plan->instance, &p) < 0)
         return true; /* or unclear: then the new one says so and is tried again */
-    if (strcmp(p.identity, in->identity) == 0) {
+    if (stage_identity_is_close(in->identity, p.identity)) {
         adopt(all, in, &p, now_ns);
         return false;
     }
@@ -189,7 +245,7 @@ void instances_adopt(struct instances *all, int64_t now_ns)
         struct instance *in = &all->list[i];
         if (pidfile_open_holder(all->conf->run, in->plan->instance, &p) < 0)
             continue;
-        if (strcmp(p.identity, in->identity) == 0)
+        if (stage_identity_is_close(in->identity, p.identity))
             adopt(all, in, &p, now_ns);
         else
             close(p.pidfd);
@@ -254,6 +310,8 @@ static void start(struct instances *all, struct instance *in, int64_t now_ns)
         free(variables[i]);
     free(variables);
     supervisor_started(&in->supervisor, now_ns);
+    free(in->started);
+    in->started = xstrdup(in->identity);
     if (r == 0) {
         log_info("monitor.child.start", "instance=%s pid=%d restarts=%u", in->plan->instance,
                  (int)in->pid, in->supervisor.restarts);
@@ -273,7 +331,7 @@ static void kill_it(struct instance *in, int64_t now_ns)
     else
         log_warn("monitor.child.kill", "instance=%s pid=%d (does not end when asked: killed)",
                  in->plan->instance, (int)in->pid);
-    send_signal(in, SIGKILL);
+    instance_signal(in, SIGKILL);
 }
 
 static void tick(struct instances *all, struct instance *in, int64_t now_ns)
@@ -306,10 +364,10 @@ static uint64_t resident_bytes(pid_t pid)
     return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-static void restart(struct instance *in, int64_t now_ns)
+void instance_restart(struct instance *in, int64_t now_ns)
 {
     if (supervisor_restart(&in->supervisor, now_ns))
-        send_signal(in, SIGTERM);
+        instance_signal(in, SIGTERM);
 }
 
 static void bound_memory(struct instance *in, int64_t now_ns)
@@ -328,7 +386,7 @@ static void bound_memory(struct instance *in, int64_t now_ns)
              in->plan->instance, (int)in->pid, (unsigned long long)(used / 1000000),
              in->plan->process->memory_megabytes, in->plan->stage);
     if (supervisor_fail(&in->supervisor, now_ns))
-        send_signal(in, SIGTERM);
+        instance_signal(in, SIGTERM);
 }
 
 static void bound(struct instances *all, int64_t now_ns)
@@ -370,6 +428,7 @@ void instances_tick(struct instances *all, int64_t now_ns)
 {
     start_due(all, now_ns);
     bound(all, now_ns);
+    reload_tick(all, now_ns);
 }
 
 int instances_restart(struct instances *all, const char *instance, int64_t now_ns)
@@ -379,7 +438,7 @@ int instances_restart(struct instances *all, const char *instance, int64_t now_n
             continue;
         log_info("monitor.child.restart", "instance=%s (asked for)", instance);
         *all->list[i].verdict = '\0';
-        restart(&all->list[i], now_ns);
+        instance_restart(&all->list[i], now_ns);
         return 0;
     }
     return -ENOENT;
@@ -425,7 +484,7 @@ size_t instances_stop(struct instances *all, unsigned group)
         if (in->plan->group != group)
             continue;
         supervisor_stop(&in->supervisor);
-        send_signal(in, SIGTERM);
+        instance_signal(in, SIGTERM);
     }
     return instances_running(all, group);
 }
@@ -450,7 +509,7 @@ void instances_kill_all(struct instances *all)
 {
     for (size_t i = 0; i < all->count; i++) {
         supervisor_stop(&all->list[i].supervisor);
-        send_signal(&all->list[i], SIGKILL);
+        instance_signal(&all->list[i], SIGKILL);
     }
 }
 

@@ -15,14 +15,18 @@
 #include "monitor/supervisor.h"
 
 struct instance {
-    const struct plan_entry *plan;
+    struct plan_entry *plan; /* own */
+    const struct conf *conf; /* held: the plan borrows from it */
     struct supervisor supervisor;
-    char *identity;           /* stage_identity of what we start */
+    char *identity;           /* stage_identity of what it shall run */
+    char *started;            /* of what it ran when it came; NULL: it never did */
     char *program, *log_path; /* log_path NULL: our stderr */
     pid_t pid;                /* 0: none */
     int pidfd;                /* of one that is adopted, else -1 */
     struct event *gone;       /* an adopted one's end */
     int64_t blocked_ns;       /* another process has its name since then; 0: none */
+    bool moved;               /* reload_plan has it in the new list */
+    bool leaving;             /* not in the plan any longer */
     bool ended;               /* last_code is of a process that ended */
     int last_code;
     char verdict[512]; /* why it does not run well, for people; "" when it does */
@@ -30,10 +34,14 @@ struct instance {
 
 struct instances {
     struct event_base *base;
-    const struct conf *conf;
-    struct plan_entry *plan;
+    const struct conf *conf; /* held */
+    char *log_dir;
     struct instance *list;
     size_t count;
+    int step; /* of a change of config, see reload.c; < 0: none is under way */
+    bool applied;
+    uint32_t seed;
+    int64_t step_ns;
     unsigned group;    /* started up to and with this group */
     int64_t looked_ns; /* at sizes of logs and processes */
 };
@@ -63,6 +71,14 @@ size_t instances_stop(struct instances *all, unsigned group);
 size_t instances_running(const struct instances *all, unsigned group);
 size_t instances_running_all(const struct instances *all);
 void instances_kill_all(struct instances *all);
+/* For reload.c. Shall run as `instance` says from now on; the entry's strings are taken. */
+void instance_init(struct instances *all, struct instance *in, struct plan_entry *entry);
+void instance_fini(struct instance *in);
+/* It lies at another address now. */
+void instance_moved(struct instances *all, struct instance *in);
+void instance_signal(const struct instance *in, int sig);
+/* Ends it and starts it again. */
+void instance_restart(struct instance *in, int64_t now_ns);
 /* All started and serving. */
 bool instances_ready(const struct instances *all);
 

@@ -4,7 +4,9 @@
 #include "monitor/stage.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,6 +20,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/pidfile.h"
+#include "common/stage_reload.h"
 #include "common/tls_files.h"
 #include "monitor/asks.h"
 #include "monitor/instances.h"
@@ -27,6 +30,7 @@
 #include "monitor/log_file.h"
 #include "monitor/metadata_keeper.h"
 #include "monitor/pulse.h"
+#include "monitor/reload.h"
 #include "monitor/report_table.h"
 #include "monitor/samples.h"
 #include "monitor/status.h"
@@ -351,6 +355,36 @@ static int make_token(struct monitor *m)
     return r;
 }
 
+/* What passed its check is what every stage runs, whatever becomes of the file: also one that is
+ * started again later. */
+static int keep_config(const struct conf *conf)
+{
+    char *path = xasprintf("%s/config.yaml", conf->run), *fresh = xasprintf("%s.new", path);
+    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int r = fd < 0 ? -errno : 0;
+    if (r == 0 && write(fd, conf->text, conf->text_bytes) != (ssize_t)conf->text_bytes)
+        r = -(errno ? errno : EIO);
+    if (fd >= 0)
+        close(fd);
+    if (r == 0 && rename(fresh, path) < 0)
+        r = -errno;
+    if (r == 0)
+        setenv(STAGE_CONFIG_COPY, path, 1);
+    else
+        log_error("monitor.config_copy", "path=%s error=\"%s\" (free space, or make it writable)",
+                  path, strerror(-r));
+    free(path);
+    free(fresh);
+    return r;
+}
+
+static void reload(struct stage *st)
+{
+    struct monitor *m = st->state;
+    if (make_keys(st->conf) == 0 && make_certificate(st->conf) == 0 && keep_config(st->conf) == 0)
+        reload_plan(&m->instances, st->conf);
+}
+
 static void teardown(struct stage *st)
 {
     struct monitor *m = st->state;
@@ -388,6 +422,8 @@ static int open_parts(struct monitor *m)
         r = make_certificate(conf);
     if (r == 0)
         r = make_token(m);
+    if (r == 0)
+        r = keep_config(conf);
     if (r == 0)
         r = report_table_create(m->stage->base, conf->monitor.bind, conf->link.keys, on_report, m,
                                 &m->table);
@@ -463,6 +499,7 @@ const struct stage_ops monitor_stage = {
     .name = "monitor",
     .summary = "starts the stages of a config, restarts what exits or hangs, serves the status",
     .setup = setup,
+    .reload = reload,
     .drain = drain,
     .teardown = teardown,
 };

@@ -173,6 +173,17 @@ void supervisor_stop(struct supervisor *s)
         s->state = SUPERVISOR_STOPPED;
 }
 
+void supervisor_stay(struct supervisor *s, int64_t now_ns)
+{
+    if (s->state == SUPERVISOR_STOPPING) {
+        s->state = SUPERVISOR_ENDING;
+        s->at_fault = false;
+        s->asked_ns = now_ns;
+    } else if (s->state == SUPERVISOR_STOPPED) {
+        s->state = SUPERVISOR_WAITING;
+    }
+}
+
 bool supervisor_settled(const struct supervisor *s, int64_t now_ns)
 {
     if (s->state == SUPERVISOR_WAITING)

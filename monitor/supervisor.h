@@ -57,6 +57,8 @@ bool supervisor_fail(struct supervisor *s, int64_t now_ns);
 bool supervisor_loops(const struct supervisor *s);
 /* It shall end and not be started again. */
 void supervisor_stop(struct supervisor *s);
+/* What supervisor_stop() began is not meant any longer. */
+void supervisor_stay(struct supervisor *s, int64_t now_ns);
 /* A process of it is there. */
 bool supervisor_running(const struct supervisor *s);
 /* It has had its chance to become ready: others need not wait for it any longer. */

@@ -23,6 +23,7 @@
 
 #define TICK_NS (50 * NS_PER_MS)
 #define STREAMS_MAX 1024
+#define QUIET_NS (10 * NS_PER_S)
 /* More than so many items not acked: downstream stands still, and a track is silent for want of
  * credit. */
 #define BACKLOG_ITEMS 32
@@ -37,6 +38,10 @@ struct stream {
     struct muxer *muxer;
     struct conf_stream fallback; /* when the config does not know it */
     const char *name;
+    const struct conf *held; /* mux borrows from it */
+    bool stale;              /* the config changed: another takes its place with the next session */
+    int64_t quiet_since_ns;  /* not in the config: frames_in has not moved since then */
+    uint64_t quiet_frames;
     struct mux *mux;
     struct relay_stream *session; /* NULL: none */
     bool ended;
@@ -60,7 +65,7 @@ static struct stream *find(struct muxer *x, const char *name)
 {
     struct stream *s;
     TAILQ_FOREACH (s, &x->streams, entry)
-        if (strcmp(s->name, name) == 0)
+        if (!s->stale && strcmp(s->name, name) == 0)
             return s;
     return NULL;
 }
@@ -98,6 +103,7 @@ static void stream_free(struct muxer *x, struct stream *s)
     TAILQ_REMOVE(&x->streams, s, entry);
     x->nstreams--;
     mux_destroy(&s->mux);
+    conf_release(&s->held);
     free(s->fallback.name);
     free(s);
 }
@@ -121,6 +127,7 @@ static struct stream *stream_new(struct muxer *x, const char *name)
     struct stream *s = xcalloc(1, sizeof *s);
     make_room(x);
     s->muxer = x;
+    s->held = conf_hold(x->stage->conf);
     s->mux = mux_create(conf_of(s, name), &mux_ops, s);
     s->name = s->fallback.name;
     TAILQ_INSERT_TAIL(&x->streams, s, entry);
@@ -199,12 +206,52 @@ static void on_drop(void *arg, struct relay_stream *rs, void *user)
 static const struct relay_ops relay_ops = {
     .begin = on_begin, .item = on_item, .ended = on_ended, .drop = on_drop};
 
+/* A stream that is not in the config and gives nothing has left. */
+static bool is_quiet(struct stream *s, int64_t now)
+{
+    uint64_t frames = mux_stats(s->mux)->frames_in;
+    if (conf_stream(s->muxer->stage->conf, s->name) || frames != s->quiet_frames ||
+        !s->quiet_since_ns) {
+        s->quiet_frames = frames;
+        s->quiet_since_ns = now;
+    }
+    return now - s->quiet_since_ns > QUIET_NS;
+}
+
+static void forget_old(struct muxer *x)
+{
+    struct stream *s, *next;
+    for (s = TAILQ_FIRST(&x->streams); s; s = next) {
+        next = TAILQ_NEXT(s, entry);
+        bool left = is_quiet(s, clock_mono_ns());
+        if (left && s->session)
+            relay_forget(s->session); /* on_drop */
+        if (left)
+            report_forget(x->stage->report, s->name);
+        if (left || (s->stale && !s->session))
+            stream_free(x, s);
+    }
+}
+
+/* With other settings the stream begins a session of its own; what is held here comes again. */
+static void on_stream(struct stage *st, const char *name)
+{
+    struct muxer *x = st->state;
+    struct stream *s = find(x, name);
+    if (!s || !conf_stream(st->conf, name))
+        return;
+    s->stale = true;
+    if (s->session)
+        relay_break(s->session);
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
     struct muxer *x = arg;
     struct stream *s;
     (void)fd;
     (void)what;
+    forget_old(x);
     TAILQ_FOREACH (s, &x->streams, entry)
         if (s->session)
             check(s, mux_tick(s->mux, patience(s)));
@@ -283,7 +330,8 @@ static void sample(struct stage *st)
     struct muxer *x = st->state;
     struct stream *s;
     TAILQ_FOREACH (s, &x->streams, entry)
-        report_stream(st->report, s);
+        if (!s->stale)
+            report_stream(st->report, s);
     metrics_set(report_metrics(st->report, NULL), METRIC_REFUSED, (double)relay_refused(x->relay));
 }
 
@@ -367,6 +415,7 @@ const struct stage_ops muxer_stage = {
     .setup = setup,
     .drain = drain,
     .teardown = teardown,
+    .stream = on_stream,
     .sample = sample,
     .command = command,
 };

