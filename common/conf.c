@@ -287,6 +287,7 @@ static const struct conf_option monitor_options[] = {
     STRING(conf_monitor, socket, NULL),
     ENUM(conf_monitor, outlive, CONF_OUTLIVE_CRASH, CONF_OUTLIVE_CRASH, outlives),
     U32(conf_monitor, hang_s, 5, 2, 3600),
+    U32(conf_monitor, start_s, 300, 5, 86400),
     U32(conf_monitor, log_megabytes, 10, 1, 100000),
     U32(conf_monitor, log_files, 1, 1, 100),
     STRING(conf_monitor, bind, NULL),

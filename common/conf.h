@@ -250,8 +250,9 @@ struct conf_monitor {
     struct conf_emf emf;
     char *socket;              /* where stages report, default ipc://RUN/monitor.sock */
     enum conf_outlive outlive; /* default crash */
-    uint32_t hang_s; /* a stage that reports nothing for so long hangs; also of its own watchdog.
-                        Default 5 */
+    uint32_t hang_s;  /* a stage that reports nothing for so long hangs; also of its own watchdog.
+                         Default 5 */
+    uint32_t start_s; /* one that was started and has not reported after so long, default 300 */
     uint32_t log_megabytes; /* of each log file, default 10 */
     uint32_t log_files;     /* older ones that are kept, default 1 */
     char *bind;             /* where the monitor hears them, default socket */

@@ -26,6 +26,7 @@
 #define COMMAND_MAX_BYTES 4096
 #define COMMANDS_A_TURN 16
 #define LINGER_MS 50
+#define GREET_NS (2 * NS_PER_S)
 #define TRY_AGAIN_S 2 /* after a refused handshake, which ends ZeroMQ's own tries */
 
 struct subject {
@@ -45,6 +46,7 @@ struct report {
     size_t count;
     int64_t start_ns;
     bool ready, draining;
+    bool got_through; /* a report has */
 };
 
 static struct subject *find(const struct report *r, const char *stream)
@@ -232,6 +234,7 @@ static void sample(struct report *r)
 
 static void send_report(struct report *r)
 {
+    static const struct timeval greet = {.tv_usec = 10000};
     Kvpipe__Report m;
     sample(r);
     fill(r, &m);
@@ -239,9 +242,11 @@ static void send_report(struct report *r)
     uint8_t *bytes = xmalloc(len);
     kvpipe__report__pack(&m, bytes);
     unfill(&m);
-    if (zmq_send(r->socket, bytes, len, ZMQ_DONTWAIT) < 0) {
-        /* the monitor is away or slow: the next report says it all again */
-    }
+    if (zmq_send(r->socket, bytes, len, ZMQ_DONTWAIT) >= 0)
+        r->got_through = true;
+    else if (!r->got_through && clock_mono_ns() - r->start_ns < GREET_NS)
+        event_add(r->soon, &greet); /* not connected yet: whoever starts us waits for this */
+    /* else the monitor is away or slow: the next report says it all again */
     free(bytes);
     read_commands(r); /* a send can swallow the edge on the socket's file descriptor */
 }

@@ -45,6 +45,7 @@ static void take_plan(struct instances *all, struct instance *in, struct plan_en
     free(in->program);
     in->program = in->plan->program ? xstrdup(in->plan->program) : child_program(in->plan->stage);
     in->supervisor.silence_ns = all->conf->monitor.hang_s * NS_PER_S;
+    in->supervisor.start_ns = all->conf->monitor.start_s * NS_PER_S;
 }
 
 void instance_init(struct instances *all, struct instance *in, struct plan_entry *entry)

@@ -8,6 +8,7 @@
 #define BACKOFF_MIN_NS (100 * NS_PER_MS)
 #define BACKOFF_MAX_NS (10 * NS_PER_S)
 #define GOOD_RUN_NS (5 * NS_PER_S) /* so long up: the next failure is a new one */
+#define START_NS (300 * NS_PER_S)
 #define SILENCE_NS (5 * NS_PER_S)
 #define LOOP_FAILURES 5           /* so many in a row are a crash loop */
 #define STABLE_NS (60 * NS_PER_S) /* so long up: no longer */
@@ -20,7 +21,8 @@
 
 void supervisor_init(struct supervisor *s, uint32_t seed)
 {
-    *s = (struct supervisor){.silence_ns = SILENCE_NS, .random = seed * 2654435761u + 1};
+    *s = (struct supervisor){
+        .silence_ns = SILENCE_NS, .start_ns = START_NS, .random = seed * 2654435761u + 1};
 }
 
 /* 0.75 to 1.25 of the value. */
@@ -55,7 +57,7 @@ enum supervisor_action supervisor_tick(struct supervisor *s, int64_t now_ns)
     case SUPERVISOR_STARTING:
         if (s->reported) /* its loop runs, so it can report */
             return silence(s, now_ns, s->silence_ns);
-        return s->adopted ? silence(s, now_ns, 2 * s->silence_ns) : SUPERVISOR_NOTHING;
+        return silence(s, now_ns, s->adopted ? 2 * s->silence_ns : s->start_ns);
     case SUPERVISOR_READY:
         return silence(s, now_ns, s->silence_ns);
     case SUPERVISOR_ENDING:

@@ -27,6 +27,7 @@ struct supervisor {
     enum supervisor_state state;
     int64_t started_ns, heard_ns, next_start_ns, ticked_ns, asked_ns;
     int64_t silence_ns; /* no report for so long is a hang; 5 s */
+    int64_t start_ns;   /* no first report for so long is one, too; 300 s */
     int64_t backoff_ns; /* of the next restart, before jitter; 0 after a good run */
     unsigned restarts;  /* after failures, not those that were asked for */
     unsigned failures;  /* since it last ran for a minute */

@@ -190,6 +190,9 @@ START_TEST(silence_before_the_first_report_is_no_hang_but_after_it_is)
 {
     enum supervisor_action a;
     started_at(S);
+    ck_assert_int_eq(tick_until(S, 900 * S, &a), 301 * S); /* not for ever */
+    ck_assert_int_eq(a, SUPERVISOR_KILL);
+    started_at(S);
     tick_until(2 * S, 60 * S, &a);
     ck_assert_int_eq(a, SUPERVISOR_NOTHING);
     supervisor_heard(&sup, 60 * S, false, false);
