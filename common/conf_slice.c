@@ -81,11 +81,13 @@ static void digest(const char *text, size_t len, char hex[CONF_SLICE_HEX])
 static void add_monitor(const struct conf *conf, const char *stage, FILE *out)
 {
     const struct conf_monitor *m = &conf->monitor;
-    if (strcmp(stage, "monitor") == 0)
+    if (strcmp(stage, "monitor") == 0) {
         conf_write_monitor(m, out);
-    else
-        fprintf(out, "%s %u %d %s\n", m->socket, m->hang_s, m->outlive == CONF_OUTLIVE_NEVER,
-                conf->endpoint.region);
+        fprintf(out, "%s\n", conf->link.keys ? conf->link.keys : "-");
+        return;
+    }
+    fprintf(out, "%s %u %d %s\n", m->socket, m->hang_s, m->outlive == CONF_OUTLIVE_NEVER,
+            conf->endpoint.region);
 }
 
 static void add_process(const struct conf_process *p, FILE *out)
