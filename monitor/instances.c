@@ -417,7 +417,8 @@ static void start_due(struct instances *all, int64_t now_ns)
 {
     for (;;) {
         for (size_t i = 0; i < all->count; i++)
-            if (all->list[i].plan->group <= all->group)
+            if (all->list[i].plan->group <= all->group &&
+                (all->list[i].started || !reload_leaves(all)))
                 tick(all, &all->list[i], now_ns);
         if (all->group + 1 >= PLAN_GROUPS || !settled(all, all->group, now_ns))
             return;

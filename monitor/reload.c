@@ -164,14 +164,19 @@ static bool leave_group(struct instances *all, unsigned group, int64_t now_ns)
     return done;
 }
 
+bool reload_leaves(const struct instances *all)
+{
+    return all->step >= 0 && all->step < PLAN_GROUPS;
+}
+
 void reload_tick(struct instances *all, int64_t now_ns)
 {
     while (all->step >= 0) {
         unsigned step = (unsigned)all->step;
         if (!all->applied)
             all->step_ns = now_ns;
-        bool done = step < PLAN_GROUPS ? update_group(all, step, now_ns)
-                                       : leave_group(all, 2 * PLAN_GROUPS - 1 - step, now_ns);
+        bool done = step < PLAN_GROUPS ? leave_group(all, PLAN_GROUPS - 1 - step, now_ns)
+                                       : update_group(all, step - PLAN_GROUPS, now_ns);
         all->applied = true;
         if (!done)
             return;

@@ -4,6 +4,7 @@
 #ifndef KVPIPE_MONITOR_RELOAD_H
 #define KVPIPE_MONITOR_RELOAD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct conf;
@@ -14,9 +15,12 @@ struct instances;
 void reload_plan(struct instances *all, const struct conf *conf);
 /* Looks at every process whether it runs what it shall, from the next reload_tick on. */
 void reload_begin(struct instances *all);
-/* Group by group, from the server to capture: a process that differs in streams alone is told
- * (SIGHUP), another one is started anew; the next group has its turn when this one serves. Then
- * what is no longer in the plan is ended, from capture to the server. */
+/* First what is no longer in the plan is ended, from capture to the server, while all that it sends
+ * to is as it was. Then group by group, from the server to capture: a process that differs in
+ * streams alone is told (SIGHUP), another one is started anew; the next group has its turn when
+ * this one serves. */
 void reload_tick(struct instances *all, int64_t now_ns);
+/* The first part is under way: what is new in the plan waits for its end. */
+bool reload_leaves(const struct instances *all);
 
 #endif
