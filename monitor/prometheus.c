@@ -27,12 +27,13 @@ static int compare(const void *pa, const void *pb)
     return r;
 }
 
+/* Bytes that are no ASCII could be no UTF-8, which would cost the whole scrape. */
 static void put_escaped(FILE *f, const char *text)
 {
     for (; *text; text++) {
         if (*text == '"' || *text == '\\')
             putc('\\', f);
-        putc(*text, f);
+        putc((unsigned char)*text < 0x7f ? *text : '?', f);
     }
 }
 
@@ -105,10 +106,11 @@ char *prometheus_text(struct samples *s)
         const struct sample *at = &s->list[i];
         if (before && compare(before, at) == 0)
             continue;
-        if (!first || strcmp(first->name, at->name) != 0)
-            put_head(f, first = at);
-        if (at->kind != first->kind)
+        bool named = first && strcmp(first->name, at->name) == 0;
+        if (at->kind != (at->def ? at->def->kind : named ? first->kind : at->kind))
             continue;
+        if (!named)
+            put_head(f, first = at);
         if (at->histogram)
             put_histogram(f, at);
         else

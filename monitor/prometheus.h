@@ -7,7 +7,7 @@
 #include "monitor/samples.h"
 
 /* Returns malloc'ed text. Puts the samples in order of name. A series that comes twice is given
- * once; one whose kind differs from the first of its name is left out. */
+ * once; one whose kind is not that of the table, or of the first of its name, is left out. */
 char *prometheus_text(struct samples *s);
 
 #endif
