@@ -44,6 +44,29 @@ int view_name_width(const json_t *streams)
     return width > NAME_WIDTH_MAX ? NAME_WIDTH_MAX : (int)width;
 }
 
+static double sum_of(const json_t *o, const char *key)
+{
+    const char *name;
+    json_t *value;
+    double sum = 0;
+    json_object_foreach((json_t *)json_object_get(o, key), name, value) sum +=
+        json_number_value(value);
+    return sum;
+}
+
+static void seconds_of(const json_t *value, char *text, size_t size)
+{
+    double s = json_number_value(value);
+    if (!json_is_number(value))
+        snprintf(text, size, "-");
+    else if (s < 100)
+        snprintf(text, size, "%.1f s", s);
+    else if (s < 5400)
+        snprintf(text, size, "%.0f min", s / 60);
+    else
+        snprintf(text, size, "%.1f h", s / 3600);
+}
+
 void view_stream(const json_t *s, int name_width, char *line, size_t size)
 {
     const char *note = view_text(s, "note");
@@ -60,6 +83,34 @@ void view_stream(const json_t *s, int name_width, char *line, size_t size)
     if (*note && (size_t)n < size)
         snprintf(line + n, size - (size_t)n, "  %s", note);
     view_tame(line);
+}
+
+/* A row of the table: what an operator asks first comes first. */
+static void print_stream(const json_t *s, int name_width)
+{
+    char line[1024], offsite[32], latency[32], lost[32] = "nothing";
+    double frames = sum_of(s, "lost");
+    seconds_of(json_object_get(s, "offsite_s"), offsite, sizeof offsite);
+    seconds_of(json_object_get(s, "latency_s"), latency, sizeof latency);
+    if (frames > 0)
+        snprintf(lost, sizeof lost, "%.0f frame%s", frames, frames == 1 ? "" : "s");
+    snprintf(line, sizeof line, "%-*.*s %-10s %11s %14s %8.1f %8.0f %9.1f %8s  %s", name_width,
+             NAME_WIDTH_MAX, view_text(s, "name"), view_text(s, "state"), offsite, lost,
+             view_number(s, "frames_per_s"), view_number(s, "kbit_per_s"),
+             view_number(s, "backlog_bytes") / 1e6, latency, view_text(s, "note"));
+    view_tame(line);
+    puts(line);
+}
+
+static void print_streams(const json_t *streams)
+{
+    const json_t *o;
+    size_t i;
+    int width = view_name_width(streams);
+    width = width < 6 ? 6 : width;
+    printf("%-*s %-10s %11s %14s %8s %8s %9s %8s  %s\n", width, "stream", "state", "off-site in",
+           "lost", "frames/s", "kbit/s", "waits MB", "latency", "note");
+    json_array_foreach(streams, i, o) print_stream(o, width);
 }
 
 /* The last line of level error in the file's last bytes; "" when there is none. */
@@ -124,19 +175,14 @@ static void print_stage(const json_t *s)
 void view_status(const json_t *status)
 {
     const json_t *stages = json_object_get(status, "stages"), *o;
-    const json_t *streams = json_object_get(status, "streams");
     char line[2048];
     size_t i;
+    print_streams(json_object_get(status, "streams"));
+    putchar('\n');
     printf("%-9s %-20s %8s  %-10s %8s %8s  %s\n", "stage", "instance", "pid", "state", "restarts",
            "uptime", "note");
     json_array_foreach(stages, i, o) print_stage(o);
     json_array_foreach(stages, i, o) if (view_problem(o, line, sizeof line) == 0) puts(line);
-    putchar('\n');
-    json_array_foreach(streams, i, o)
-    {
-        view_stream(o, view_name_width(streams), line, sizeof line);
-        puts(line);
-    }
 }
 
 void view_event(const json_t *e)

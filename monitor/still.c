@@ -39,8 +39,7 @@ struct picture {
 
 struct still {
     struct event_base *base;
-    const char *spool;
-    char *program;
+    char *spool, *program;
     struct picture pictures[STILL_KEPT];
     struct picture *making; /* NULL: no process runs */
     pid_t pid;
@@ -54,7 +53,7 @@ static void next(struct still *s);
 struct still *still_create(struct event_base *base, const char *spool)
 {
     struct still *s = xcalloc(1, sizeof *s);
-    *s = (struct still){.base = base, .spool = spool, .pidfd = -1, .out = -1};
+    *s = (struct still){.base = base, .spool = xstrdup(spool), .pidfd = -1, .out = -1};
     s->program = child_program("monitor");
     s->program[strlen(s->program) - strlen("-monitor")] = '\0'; /* the command beside us */
     buf_init(&s->bytes, JPEG_MAX_BYTES);
@@ -243,5 +242,6 @@ void still_destroy(struct still **still)
     }
     buf_fini(&s->bytes);
     free(s->program);
+    free(s->spool);
     free(s);
 }

@@ -20,7 +20,7 @@ struct still_picture {
     int64_t frame_ms; /* wall clock of the frame; 0 not known */
 };
 
-/* `spool`: directory of the streams' directories, borrowed. Never NULL. */
+/* `spool`: directory of the streams' directories, copied. Never NULL. */
 struct still *still_create(struct event_base *base, const char *spool);
 void still_destroy(struct still **s);
 /* The last picture of a stream that is in the config, and asks for a newer one when it is old.

@@ -242,7 +242,7 @@ static void say_losses(struct watch *w, const json_t *before, const json_t *now,
 /* An uploader that is away tells of no gaps: what was known stays. */
 static json_t *kept(const json_t *before, const json_t *now, const char *key)
 {
-    bool told = json_is_number(json_object_get(now, "offsite_s"));
+    bool told = json_is_number(json_object_get(now, "backlog_s"));
     json_t *o = json_object_get(told || !before ? now : before, key);
     return o ? json_incref(o) : json_object();
 }
@@ -255,7 +255,7 @@ static void compare_stream(struct watch *w, json_t *before, const json_t *now, i
         say_stream(w, now, text_of(before, "said"), wall_ms);
         json_object_set_new(before, "said", json_string(state));
     }
-    if (json_is_number(json_object_get(now, "offsite_s")) && number_of(before, "told"))
+    if (json_is_number(json_object_get(now, "backlog_s")) && number_of(before, "told"))
         say_losses(w, before, now, wall_ms);
 }
 
@@ -269,7 +269,7 @@ void watch_streams(struct watch *w, const json_t *streams, int64_t wall_ms)
         json_t *before = json_object_get(w->streams, name);
         if (before)
             compare_stream(w, before, now, wall_ms);
-        bool told = json_is_number(json_object_get(now, "offsite_s")) || number_of(before, "told");
+        bool told = json_is_number(json_object_get(now, "backlog_s")) || number_of(before, "told");
         json_t *entry = json_pack("{s:s,s:s,s:o,s:o,s:i}", "said", text_of(before, "said"), "seen",
                                   text_of(now, "state"), "lost", kept(before, now, "lost"), "gaps",
                                   kept(before, now, "gaps"), "told", (int)told);

@@ -1,5 +1,5 @@
 // The page: hears from the monitor, says what matters first, and asks it for things.
-import { ago, clock, count, el, mark, pill, put, rate, seconds, state, streamWord, uptime } from "./format.js";
+import { clock, count, el, endpointName, mark, pill, put, rate, seconds, state, streamWord, uptime } from "./format.js";
 import { drawPipeline } from "./pipeline.js";
 import { drawStreams, gapCount, lostFrames, offsite, pressure } from "./streams.js";
 
@@ -72,7 +72,7 @@ function showVerdict(st) {
   put($("fig-live"), `${v.live.length} of ${st.streams.length}`);
   put($("sub-live"), `${Math.round(st.streams.reduce((sum, s) => sum + s.frames_per_s, 0))} frames/s`);
   put($("fig-uplink"), rate(st.streams.reduce((sum, s) => sum + s.kbit_per_s, 0)));
-  put($("sub-uplink"), st.own_server ? "to the own server" : st.endpoint.replace(/^https?:\/\//, ""));
+  put($("sub-uplink"), `to ${st.own_server ? "the own server" : Object.values(endpointName(st)).join(", ")}`);
   document.title = v.level === "ok" ? `${v.slowest ? seconds(v.slowest.at.value) : "ok"} · kvpipe` : `${v.level === "bad" ? "✗" : "!"} ${v.headline} · kvpipe`;
 }
 
@@ -113,7 +113,12 @@ function restartButton(instance) {
   return b;
 }
 
+const MANY = 12;
+
 function showProcesses(st) {
+  const good = st.stages.filter((p) => state(p.state).level === "ok" || state(p.state).level === "idle").length;
+  put($("process-count"), `${count(st.stages.length, "process", "processes")}, ${good === st.stages.length ? "all well" : `${st.stages.length - good} not`}`);
+  if (!rows.size && st.stages.length > MANY) $("process-list").open = false;
   for (const p of st.stages) {
     let r = rows.get(p.instance);
     if (!r) {

@@ -4,6 +4,7 @@ export function seconds(s) {
   if (s === null || s === undefined || !isFinite(s)) return "–";
   if (s < 10) return `${s.toFixed(1)} s`;
   if (s < 100) return `${Math.round(s)} s`;
+  if (s < 600) return `${Math.floor(s / 60)} min ${String(Math.floor(s % 60)).padStart(2, "0")} s`;
   if (s < 5400) return `${Math.round(s / 60)} min`;
   if (s < 172800) return `${(s / 3600).toFixed(s < 36000 ? 1 : 0)} h`;
   return `${Math.round(s / 86400)} d`;
@@ -20,7 +21,8 @@ export function uptime(s) {
 export function rate(kbit) {
   if (!isFinite(kbit)) return "–";
   if (kbit < 1000) return `${Math.round(kbit)} kbit/s`;
-  return `${(kbit / 1000).toFixed(kbit < 100000 ? 1 : 0)} Mbit/s`;
+  if (kbit < 1e6) return `${(kbit / 1000).toFixed(kbit < 100000 ? 1 : 0)} Mbit/s`;
+  return `${(kbit / 1e6).toFixed(1)} Gbit/s`;
 }
 
 export function bytes(n) {
@@ -64,6 +66,14 @@ export function streamWord(s) {
 export function state(word) {
   const [level, text] = STATES[word] || ["warn", word || "Unknown"];
   return { level, text };
+}
+
+// Where video goes, in two words: {title, note}.
+export function endpointName(status) {
+  const host = status.endpoint.replace(/^https?:\/\//, "").replace(/\/.*$/, "");
+  const region = /^kinesisvideo\.([a-z0-9-]+)\.amazonaws\.com/.exec(host);
+  if (status.own_server) return { title: "Own server", note: host };
+  return region ? { title: "Amazon KVS", note: region[1] } : { title: host, note: "Endpoint" };
 }
 
 export function el(tag, attributes = {}, ...children) {

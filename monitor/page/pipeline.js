@@ -1,8 +1,8 @@
 // The pipeline drawn as it is: cameras, the processes of each stage, the endpoint, and what flows between them.
-import { rate, state, streamWord, svg } from "./format.js";
+import { endpointName, rate, state, streamWord, svg } from "./format.js";
 
 const STAGES = ["capture", "encoder", "muxer", "uploader"];
-const CAMERAS_SHOWN = 10;
+const NODES_SHOWN = 10; // of a column; more are one box, but for those in trouble
 
 function stateOfStream(s) {
   return state(streamWord(s));
@@ -14,43 +14,51 @@ function nameIn(stage, instance, streams) {
   return streams.some((s) => s.name === rest) ? rest : instance;
 }
 
-// {name, nodes: [{id, title, note, level}]} from cameras to the endpoint.
+function level(nodes) {
+  return nodes.some((n) => n.level === "bad") ? "bad" : nodes.some((n) => n.level === "warn") ? "warn" : "ok";
+}
+
+// A long column: those in trouble by themselves, the others in one box.
+function shorten(nodes, what) {
+  if (nodes.length <= NODES_SHOWN) return nodes;
+  const trouble = nodes.filter((n) => n.level !== "ok").slice(0, NODES_SHOWN - 1), rest = nodes.filter((n) => !trouble.includes(n));
+  const good = rest.filter((n) => n.level === "ok").length;
+  return [...trouble, { id: `all:${what}`, ids: rest.map((n) => n.id), title: `${rest.length} ${what}`, note: `${good} ${rest[0]?.note.toLowerCase() ?? ""}`, level: level(rest) }];
+}
+
+// {name, nodes: [{id, ids, title, note, level}]} from cameras to the endpoint.
 function columns(status) {
   const all = status.streams;
-  const cameras = all.length <= CAMERAS_SHOWN
-    ? all.map((s) => ({ id: `cam:${s.name}`, title: s.name, note: stateOfStream(s).text, level: stateOfStream(s).level }))
-    : [{ id: "cam:*", title: `${all.length} cameras`, note: `${all.filter((s) => s.state === "live").length} live`, level: all.every((s) => stateOfStream(s).level === "ok") ? "ok" : "warn" }];
-  const list = [{ name: "Cameras", nodes: cameras }];
+  const cameras = all.map((s) => ({ id: `cam:${s.name}`, title: s.name, note: stateOfStream(s).text, level: stateOfStream(s).level }));
+  const list = [{ name: "Cameras", nodes: shorten(cameras, "cameras") }];
   for (const stage of STAGES) {
     const nodes = status.stages.filter((p) => p.stage === stage).map((p) => ({ id: p.instance, title: nameIn(stage, p.instance, all), note: state(p.state).text, level: state(p.state).level }));
-    list.push({ name: stage[0].toUpperCase() + stage.slice(1), nodes });
+    list.push({ name: stage[0].toUpperCase() + stage.slice(1), nodes: shorten(nodes, "processes") });
   }
-  const server = status.stages.find((p) => p.stage === "server");
-  const host = status.endpoint.replace(/^https?:\/\//, "").replace(/\/$/, "");
-  list.push({ name: "Endpoint", nodes: [server
-    ? { id: "end", title: host, note: `Own server, ${state(server.state).text.toLowerCase()}`, level: state(server.state).level }
-    : { id: "end", title: host, note: "Kinesis Video Streams", level: "ok" }] });
+  const server = status.stages.find((p) => p.stage === "server"), end = endpointName(status);
+  list.push({ name: "Endpoint", nodes: [{ id: "end", ...end, note: server ? state(server.state).text : end.note, level: server ? state(server.state).level : "ok" }] });
   return list;
 }
 
-// Who passes a stream on to whom, with what flows.
-function links(status) {
+// Who passes a stream on to whom, with what flows. `place`: which box of a column something is in.
+function links(status, place) {
   const found = new Map();
   const stageOf = new Map(status.stages.map((p) => [p.instance, p.stage]));
-  const add = (from, to, column, flow) => {
-    const key = `${from} ${to}`, l = found.get(key) || { from, to, column, fps: 0, kbit: 0, live: false };
+  const add = (a, b, column, flow) => {
+    const from = place(column, a), to = place(column + 1, b);
+    const key = `${column} ${from} ${to}`, l = found.get(key) || { from, to, column, fps: 0, kbit: 0, live: false };
     l.fps += flow.fps;
     l.kbit += flow.kbit;
     l.live = l.live || flow.fps > 0.1 || flow.kbit > 1;
     found.set(key, l);
   };
   for (const s of status.streams) {
-    let from = status.streams.length <= CAMERAS_SHOWN ? `cam:${s.name}` : "cam:*", column = 0;
+    let from = `cam:${s.name}`, column = 0;
     let flow = { fps: s.frames_per_s, kbit: 0 };
     STAGES.forEach((stage, i) => {
       const here = Object.keys(s.stages).filter((instance) => stageOf.get(instance) === stage);
       const at = here.find((instance) => s.stages[instance].state === "live") || here[0];
-      if (!at) return;
+      if (!at || column !== i) return;
       add(from, at, column, flow);
       flow = { fps: s.stages[at].frames_per_s, kbit: s.stages[at].kbit_per_s };
       from = at;
@@ -91,12 +99,13 @@ function wide(target, cols, flows, width) {
     const text = flowText(flows.filter((l) => l.column === k));
     if (text) text.split(" · ").forEach((part, i) => shapes.push(svg("text", { class: "flow", x: x + w + gap / 2, y: 32 + i * 13, "text-anchor": "middle" }, part)));
     c.nodes.forEach((n, i) => {
-      place.set(n.id, { x, y: first + i * pitch });
+      place.set(`${k} ${n.id}`, { x, y: first + i * pitch });
       shapes.push(node(n, x, first + i * pitch, w, h));
     });
   });
-  const lines = flows.filter((l) => place.has(l.from) && place.has(l.to)).map((l) => {
-    const a = place.get(l.from), b = place.get(l.to), x1 = a.x + w, y1 = a.y + h / 2, x2 = b.x, y2 = b.y + h / 2, m = (x1 + x2) / 2;
+  const at = (column, id) => place.get(`${column} ${id}`);
+  const lines = flows.filter((l) => at(l.column, l.from) && at(l.column + 1, l.to)).map((l) => {
+    const a = at(l.column, l.from), b = at(l.column + 1, l.to), x1 = a.x + w, y1 = a.y + h / 2, x2 = b.x, y2 = b.y + h / 2, m = (x1 + x2) / 2;
     return svg("path", { class: l.live ? "flowline" : "flowline dead", d: `M${x1} ${y1}C${m} ${y1} ${m} ${y2} ${x2} ${y2}` }, svg("title", {}, `${l.from} to ${l.to}: ${flowText([l])}`));
   });
   target.setAttribute("viewBox", `0 0 ${width} ${height}`);
@@ -124,7 +133,9 @@ function tall(target, cols, flows, width) {
 }
 
 export function drawPipeline(target, status) {
-  const cols = columns(status).filter((c) => c.nodes.length), width = Math.max(300, Math.round(target.parentElement.clientWidth - 40));
-  (width >= 860 ? wide : tall)(target, cols, links(status), width);
-  target.setAttribute("aria-label", "The pipeline: " + cols.map((c) => `${c.name}: ${c.nodes.map((n) => `${n.title} ${n.note}`).join(", ")}`).join("; "));
+  const cols = columns(status), width = Math.max(300, Math.round(target.parentElement.clientWidth - 40));
+  const boxes = cols.map((c) => new Map(c.nodes.flatMap((n) => (n.ids || [n.id]).map((id) => [id, n.id]))));
+  const flows = links(status, (column, id) => boxes[column].get(id));
+  (width >= 860 ? wide : tall)(target, cols, flows, width);
+  target.setAttribute("aria-label", "The pipeline: " + cols.map((c) => `${c.name}: ${c.nodes.map((n) => `${n.title} ${n.note}`).join(", ") || "none"}`).join("; "));
 }

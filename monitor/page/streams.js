@@ -9,6 +9,11 @@ const GRAPHS = [["fps", "Frames", 5], ["kbps", "Bitrate", 100], ["latency", "Lat
 
 const cards = new Map();
 
+// Pictures are asked for, and graphs drawn, where somebody can see them.
+const seen = new IntersectionObserver((entries) => {
+  for (const e of entries) for (const c of cards.values()) if (c.root === e.target) c.visible = e.isIntersecting;
+}, { rootMargin: "200px" });
+
 export function lostFrames(s) {
   return Object.values(s.lost).reduce((sum, n) => sum + n, 0);
 }
@@ -30,8 +35,8 @@ export function pressure(value) {
   return value === null || value < WARN_S ? "ok" : value < BAD_S ? "warn" : "bad";
 }
 
-function make(s, ask) {
-  const c = { gaps: null, gapsAt: 0, pictureAt: 0, pictureMs: 0, since: Date.now() };
+function make(s, ask, few) {
+  const c = { gaps: null, gapsAt: 0, pictureAt: 0, pictureMs: 0, visible: false };
   const title = el("h3", {}, s.name);
   const button = el("button", { type: "button", "aria-label": `Ask ${s.name} for a key frame` }, "Key frame");
   button.addEventListener("click", () => ask("keyframe", { stream: s.name }));
@@ -54,13 +59,13 @@ function make(s, ask) {
     c.note,
     el("div", { class: "offsite" }, el("p", { class: "value" }, c.value, c.label), c.main),
     el("div", {}, c.stripe, el("p", { class: "stripe-text" }, c.loss, c.span)),
-    el("details", { open: matchMedia("(min-width: 761px)").matches ? "" : null }, el("summary", {}, "Frames, bitrate, latency, backlog"),
+    el("details", { open: few && matchMedia("(min-width: 761px)").matches ? "" : null }, el("summary", {}, "Frames, bitrate, latency, backlog"),
       el("div", { class: "small-graphs" }, ...c.small.map((g) => el("div", {}, el("p", {}, g.name, g.value), g.graph))))));
   return c;
 }
 
 async function picture(c, name, now) {
-  if (now - c.pictureAt < PICTURE_EVERY_MS || document.hidden) return;
+  if (now - c.pictureAt < PICTURE_EVERY_MS || document.hidden || !c.visible) return;
   c.pictureAt = now;
   const answer = await fetch(`/still?stream=${encodeURIComponent(name)}`).catch(() => null);
   if (!answer) return;
@@ -111,13 +116,14 @@ function parts(c, s, at, now, from, began, history) {
 
 function lossText(s) {
   const frames = lostFrames(s), n = gapCount(s);
-  if (frames) return `${count(frames, "frame")} lost in ${count(n, "gap")}`;
+  const losses = Object.keys(s.gaps).reduce((sum, cause) => sum + (s.lost[cause] ? s.gaps[cause] : 0), 0);
+  if (frames) return `${count(frames, "frame")} lost in ${count(losses, "gap")}`;
   return n ? `Nothing lost; ${count(n, "pause")} of the camera` : "Nothing lost";
 }
 
 const VALUES = {
   fps: (s) => `${s.frames_per_s.toFixed(1)} /s`, kbps: (s) => rate(s.kbit_per_s), latency: (s) => seconds(s.latency_s),
-  backlog: (s) => (s.backlog_s === null ? "–" : `${seconds(s.backlog_s)} · ${bytes(s.backlog_bytes)}`),
+  backlog: (s) => (s.backlog_s === null ? "–" : bytes(s.backlog_bytes)),
 };
 
 function update(c, s, history, status) {
@@ -138,6 +144,7 @@ function update(c, s, history, status) {
   put(c.when, ago(c.pictureMs, now));
   put(c.loss, lossText(s));
   c.loss.className = lostFrames(s) ? "loss" : "";
+  if (!c.visible) return;
   put(c.span, span(status) === HOUR_MS ? "last hour" : `last ${span(status) / 60000} min`);
   line(c.main, history.series(s.name, "offsite"), { height: 40, most: 6, label: `Seconds until off-site, last ten minutes; now ${seconds(at.value)}` });
   timeline(c.stripe, from, now, parts(c, s, at, now, from, now - status.uptime_s * 1000, history), `${c.span.textContent}: ${lossText(s)}`);
@@ -152,8 +159,9 @@ export function drawStreams(list, status, history, ask) {
   for (const s of status.streams) {
     let c = cards.get(s.name);
     if (!c) {
-      cards.set(s.name, c = make(s, ask));
+      cards.set(s.name, c = make(s, ask, status.streams.length <= 9));
       list.append(c.root);
+      seen.observe(c.root);
     }
     picture(c, s.name, now);
     gaps(c, s, now);
@@ -161,6 +169,7 @@ export function drawStreams(list, status, history, ask) {
   }
   for (const [name, c] of cards) {
     if (status.streams.some((s) => s.name === name)) continue;
+    seen.unobserve(c.root);
     c.root.remove();
     cards.delete(name);
   }

@@ -151,7 +151,7 @@ static void see_stream(const char *state, double offsite, int gaps, int lost)
 {
     json_t *s =
         json_pack("[{s:s,s:s,s:s,s:o,s:{s:i},s:{s:i}}]", "name", "cam", "state", state, "note",
-                  "check the cable", "offsite_s", offsite < 0 ? json_null() : json_real(offsite),
+                  "check the cable", "backlog_s", offsite < 0 ? json_null() : json_real(offsite),
                   "gaps", "window_full", gaps, "lost", "window_full", lost);
     watch_streams(watch, s, 1000);
     json_decref(s);
