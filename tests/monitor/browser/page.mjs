@@ -149,8 +149,8 @@ async function isAccessible() {
 }
 
 async function isSeen() {
-  for (const [name, width, height, scheme] of [["page-1280", 1280, 900, "light"], ["page-390", 390, 844, "light"], ["page-1280-dark", 1280, 900, "dark"], ["page-390-dark", 390, 844, "dark"]]) {
-    const page = await open({ width, height, scheme, reducedMotion: "reduce" });
+  for (const [name, width, scheme] of [["page-1280", 1280, "light"], ["page-390", 390, "light"], ["page-1280-dark", 1280, "dark"], ["page-390-dark", 390, "dark"]]) {
+    const page = await open({ width, height: 3000, scheme, reducedMotion: "reduce" }); // pictures are asked for where they can be seen
     await waitFor("pictures", () => page.evaluate(() => [...document.querySelectorAll(".card img")].filter((i) => !i.hidden && i.naturalWidth).length >= 2));
     await page.screenshot({ path: `${shots}/${name}.png`, fullPage: true });
     const wide = await page.evaluate(() => document.documentElement.scrollWidth);
