@@ -14,14 +14,17 @@
 #include "common/mem.h"
 #include "common/metrics.h"
 #include "encoder/adapt.h"
+#include "encoder/hold.h"
 #include "encoder/raw_track.h"
 
 #define IDLE_NS (10 * NS_PER_S)
+#define BUSY_NS (2 * NS_PER_S) /* more pictures are expected for so long after one came in */
 
 struct side { /* a track */
     struct encoder_stream *stream;
     struct raw_track *raw; /* NULL while nothing raw came */
     bool video, ended, failed;
+    int64_t taken_ns; /* when its newest frame came in */
     char note[512];
 };
 
@@ -36,6 +39,8 @@ struct encoder_stream {
     void *arg, *user;
     struct side sides[LINK_TRACKS_MAX];
     struct fragmenter fragmenter;
+    struct hold hold;
+    int64_t now_ns;
     bool session, broken, ending, has_video;
     struct adapt adapt;
     bool fixed_said; /* that the encoder keeps its bitrate */
@@ -68,12 +73,34 @@ static void say_state(struct encoder_stream *s)
 
 /* ---- from raw tracks ---- */
 
-static void count_out(struct encoder_stream *s, const struct link_item *item)
+static void emit(struct encoder_stream *s, struct link_item *item)
 {
-    if (item->gap)
-        return;
-    s->stats.frames_out++;
-    s->stats.bytes_out += item->payload ? item->payload->len : 0;
+    if (!item->gap) {
+        s->stats.frames_out++;
+        s->stats.bytes_out += item->payload ? item->payload->len : 0;
+    }
+    s->ops->put(s->arg, s, item);
+}
+
+/* True while raw pictures are in an encoder, or may still come. */
+static bool is_busy(const struct encoder_stream *s)
+{
+    for (unsigned i = 0; i < LINK_TRACKS_MAX; i++) {
+        const struct side *side = &s->sides[i];
+        if (side->raw && side->video && !side->ended && !side->failed &&
+            (raw_track_stats(side->raw).held > 0 || s->now_ns - side->taken_ns < BUSY_NS))
+            return true;
+    }
+    return false;
+}
+
+static void release(struct encoder_stream *s)
+{
+    struct link_item item;
+    bool busy = is_busy(s);
+
+    while (hold_pop(&s->hold, busy, &item))
+        emit(s, &item);
 }
 
 static void on_put(void *arg, struct link_item *item)
@@ -87,8 +114,14 @@ static void on_put(void *arg, struct link_item *item)
     }
     if (!item->gap)
         fragmenter_mark(&s->fragmenter, &s->conf->fragment, s->has_video, item);
-    count_out(s, item);
-    s->ops->put(s->arg, s, item);
+    if (side->video) {
+        if (!item->gap)
+            hold_picture(&s->hold, item->dts_ns);
+        emit(s, item);
+    } else {
+        hold_push(&s->hold, item);
+    }
+    release(s);
 }
 
 static void maybe_ended(struct encoder_stream *s)
@@ -99,6 +132,7 @@ static void maybe_ended(struct encoder_stream *s)
         if (s->sides[i].raw && !s->sides[i].ended)
             return;
     }
+    release(s); /* nobody is busy any more */
     s->ending = false;
     s->fragmenter.cut = true;
     s->ops->ended(s->arg, s);
@@ -194,6 +228,7 @@ void encoder_stream_begin(struct encoder_stream *s, const struct link_track *tra
                           unsigned ntracks)
 {
     memset(&s->fragmenter, 0, sizeof s->fragmenter);
+    hold_reset(&s->hold);
     s->has_video = false;
     for (unsigned i = 0; i < LINK_TRACKS_MAX; i++) {
         s->sides[i].ended = false;
@@ -207,6 +242,7 @@ void encoder_stream_begin(struct encoder_stream *s, const struct link_track *tra
             continue;
         s->has_video |= f->video || link_codec_is_video(f->codec);
         s->sides[tracks[i].track - 1].video = f->codec == LINK_CODEC_RAW_VIDEO;
+        s->sides[tracks[i].track - 1].taken_ns = s->now_ns;
         if (raw(f->codec))
             raw_begin(&s->sides[tracks[i].track - 1]);
     }
@@ -224,7 +260,9 @@ void encoder_stream_item(struct encoder_stream *s, struct link_item *item, int64
         link_item_fini(item);
         return;
     }
+    s->now_ns = now_ns;
     side = &s->sides[item->track - 1];
+    side->taken_ns = now_ns;
     if (!item->gap) {
         s->stats.frames_in++;
         s->ending = false;
@@ -238,12 +276,13 @@ void encoder_stream_item(struct encoder_stream *s, struct link_item *item, int64
         raw_track_take(side->raw, item, now_ns);
         return;
     }
-    count_out(s, item);
-    s->ops->put(s->arg, s, item);
+    hold_push(&s->hold, item);
+    release(s);
 }
 
 void encoder_stream_end(struct encoder_stream *s, int64_t now_ns)
 {
+    s->now_ns = now_ns;
     s->ending = true;
     for (unsigned i = 0; i < LINK_TRACKS_MAX; i++) {
         if (s->sides[i].raw)
@@ -255,7 +294,8 @@ void encoder_stream_end(struct encoder_stream *s, int64_t now_ns)
 void encoder_stream_drop(struct encoder_stream *s, int64_t now_ns)
 {
     s->session = s->ending = false;
-    s->idle_ns = now_ns;
+    s->idle_ns = s->now_ns = now_ns;
+    hold_reset(&s->hold);
     for (unsigned i = 0; i < LINK_TRACKS_MAX; i++) {
         if (s->sides[i].raw)
             raw_track_reset(s->sides[i].raw);
@@ -278,6 +318,7 @@ int encoder_stream_force_key(struct encoder_stream *s)
 
 void encoder_stream_tick(struct encoder_stream *s, int64_t now_ns)
 {
+    s->now_ns = now_ns;
     for (unsigned i = 0; i < LINK_TRACKS_MAX; i++) {
         if (!s->sides[i].raw)
             continue;
@@ -286,6 +327,8 @@ void encoder_stream_tick(struct encoder_stream *s, int64_t now_ns)
         else if (now_ns - s->idle_ns > IDLE_NS)
             raw_end(&s->sides[i]);
     }
+    if (s->session && !s->broken)
+        release(s);
 }
 
 /* Returns -ENOTSUP when no encoder took it, though one runs. */
@@ -368,6 +411,7 @@ struct encoder_stream *encoder_stream_create(struct event_base *base, const char
     s->ops = ops;
     s->arg = arg;
     adapt_init(&s->adapt, &adapt);
+    hold_init(&s->hold);
     for (unsigned i = 0; i < LINK_TRACKS_MAX; i++)
         s->sides[i].stream = s;
     return s;
@@ -383,6 +427,7 @@ void encoder_stream_destroy(struct encoder_stream **ps)
     s->session = false;
     for (unsigned i = 0; i < LINK_TRACKS_MAX; i++)
         raw_end(&s->sides[i]);
+    hold_reset(&s->hold);
     free(s);
 }
 
