@@ -135,10 +135,11 @@ static int on_header_field_complete(llhttp_t *p)
     struct http_conn *c = p->data;
     if (c->in_exchange)
         return skip_trailer(c, 1);
-    if (add_head(c, "", 1) < 0)
+    if (c->nheaders == 0 || c->in_value || add_head(c, "", 1) < 0)
         return -1;
-    /* llhttp lets a space through; RFC 9112 section 5.1 does not. */
-    if (strpbrk((const char *)c->head.data + c->name_at[c->nheaders - 1], " \t"))
+    /* llhttp lets a space and an empty name through; RFC 9112 section 5.1 does not. */
+    const char *name = (const char *)c->head.data + c->name_at[c->nheaders - 1];
+    if (!*name || strpbrk(name, " \t"))
         return -1;
     c->value_at[c->nheaders - 1] = (uint32_t)c->head.len;
     c->in_value = true;
