@@ -71,6 +71,7 @@ static const char *const encoders[] = {"auto", "nvenc", "vaapi",    "v4l2",
 static const char *const profiles[] = {"baseline", "main", "high", NULL};
 static const char *const presets[] = {"ultrafast", "superfast", "veryfast", "faster",   "fast",
                                       "medium",    "slow",      "slower",   "veryslow", NULL};
+static const char *const drivers[] = {"local", "docker", "none", NULL};
 static const char *const outlives[] = {"crash", "always", "never", NULL};
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 
@@ -285,6 +286,8 @@ static const struct conf_option monitor_options[] = {
     MAP(conf_monitor, cloudwatch, cloudwatch_options),
     MAP(conf_monitor, emf, emf_options),
     STRING(conf_monitor, socket, NULL),
+    ENUM(conf_monitor, driver, CONF_DRIVER_LOCAL, CONF_DRIVER_LOCAL, drivers),
+    STRING(conf_monitor, docker_socket, "/var/run/docker.sock"),
     ENUM(conf_monitor, outlive, CONF_OUTLIVE_CRASH, CONF_OUTLIVE_CRASH, outlives),
     U32(conf_monitor, hang_s, 5, 2, 3600),
     U32(conf_monitor, start_s, 300, 5, 86400),

@@ -102,6 +102,11 @@ struct conf_stream {
     bool absolute;              /* absolute cluster timecodes, default true */
 };
 
+enum conf_driver {
+    CONF_DRIVER_LOCAL,  /* the monitor starts the stages as its children */
+    CONF_DRIVER_DOCKER, /* they are in containers; a hung one is restarted through Docker */
+    CONF_DRIVER_NONE,   /* somebody else does it all: Kubernetes, systemd */
+};
 enum conf_outlive {                      /* do stages go on when their monitor ends? */
                     CONF_OUTLIVE_CRASH,  /* when it is killed, not when it is stopped */
                     CONF_OUTLIVE_ALWAYS, /* also then */
@@ -249,7 +254,9 @@ struct conf_monitor {
     struct conf_cloudwatch cloudwatch;
     struct conf_emf emf;
     char *socket;              /* where stages report, default ipc://RUN/monitor.sock */
+    enum conf_driver driver;   /* default local */
     enum conf_outlive outlive; /* default crash */
+    char *docker_socket;       /* default /var/run/docker.sock */
     uint32_t hang_s;  /* a stage that reports nothing for so long hangs; also of its own watchdog.
                          Default 5 */
     uint32_t start_s; /* one that was started and has not reported after so long, default 300 */

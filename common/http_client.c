@@ -518,6 +518,10 @@ static int set_transfer(struct http_call *call, const struct http_request *req)
     int64_t connect = req->connect_timeout_ms ? req->connect_timeout_ms : CONNECT_TIMEOUT_MS;
     CURLcode c = CURLE_OK;
     c |= curl_easy_setopt(e, CURLOPT_URL, req->url);
+    if (req->unix_socket) {
+        c |= curl_easy_setopt(e, CURLOPT_UNIX_SOCKET_PATH, req->unix_socket);
+        c |= curl_easy_setopt(e, CURLOPT_NOPROXY, "*");
+    }
     c |= curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     c |= curl_easy_setopt(e, CURLOPT_HTTPHEADER, call->headers);
     c |= curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header_line);

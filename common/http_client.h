@@ -41,6 +41,7 @@ struct http_request {
     int64_t connect_timeout_ms;       /* 0: 10 s */
     int64_t timeout_ms;               /* of the whole request; 0: 30 s, or none with on_upload */
     const char *ca_file;              /* PEM; NULL: the system's */
+    const char *unix_socket;          /* path to connect to in place of the URL's host, or NULL */
     const char *cert_file, *key_file; /* PEM client certificate, or NULL */
     bool expect_continue;             /* ask for 100-continue before the body; default: do not */
     bool close_after;                 /* do not keep the connection for a next request */

@@ -61,6 +61,20 @@ static bool is_meant(const struct instance *in, const char *name)
     return strcmp(in->plan->instance, name) == 0 || strcmp(in->plan->stage, name) == 0;
 }
 
+static unsigned restart_remote(const struct asks *a, const char *name)
+{
+    unsigned n = 0;
+    for (size_t i = 0; a->remote && i < report_table_count(a->table); i++) {
+        const struct report_row *row = report_table_row(a->table, i);
+        if ((strcmp(row->instance, name) != 0 && strcmp(row->stage, name) != 0) ||
+            remote_restart(a->remote, row->instance) < 0)
+            continue;
+        note(a, row->instance, "a restart was asked for");
+        n++;
+    }
+    return n;
+}
+
 static int restart(const struct asks *a, const struct evkeyvalq *fields, int64_t now_ns, char *text,
                    size_t size)
 {
@@ -76,6 +90,7 @@ static int restart(const struct asks *a, const struct evkeyvalq *fields, int64_t
         note(a, instance, "a restart was asked for");
         n++;
     }
+    n += restart_remote(a, name);
     if (n)
         snprintf(text, size, "restarting %u process%s", n, n == 1 ? "" : "es");
     else

@@ -10,6 +10,7 @@
 #include "monitor/instances.h"
 #include "monitor/metadata_keeper.h"
 #include "monitor/pulse.h"
+#include "monitor/remote.h"
 #include "monitor/report_table.h"
 
 struct evkeyvalq;
@@ -17,6 +18,7 @@ struct evkeyvalq;
 struct asks { /* all borrowed */
     const struct conf *conf;
     struct instances *instances;
+    struct remote *remote; /* NULL: the stages are our children */
     struct report_table *table;
     struct metadata_keeper *metadata;
     struct pulse *pulse;

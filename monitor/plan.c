@@ -37,11 +37,12 @@ static void add_stage(struct list *l, const struct conf *conf, unsigned group, c
 struct plan_entry *plan_make(const struct conf *conf, size_t *count)
 {
     struct list l = {0};
-    if (conf->server.enabled)
+    bool local = conf->monitor.driver == CONF_DRIVER_LOCAL;
+    if (local && conf->server.enabled)
         add(&l, (struct plan_entry){.stage = "server",
                                     .instance = xstrdup("server-1"),
                                     .process = &conf->server.process});
-    if (conf->streams_count) {
+    if (local && conf->streams_count) {
         add_stage(&l, conf, 1, "uploader", &conf->uploader);
         add_stage(&l, conf, 2, "muxer", &conf->muxer);
         add_stage(&l, conf, 3, "encoder", &conf->encoder);

@@ -1,4 +1,4 @@
-/* Which processes a config asks for.
+/* Which processes a config asks for: none when somebody else starts them (monitor.driver).
  * Relies on struct conf.
  * Leaves starting them to child.c. */
 #ifndef KVPIPE_MONITOR_PLAN_H

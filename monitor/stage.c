@@ -31,6 +31,7 @@
 #include "monitor/metadata_keeper.h"
 #include "monitor/pulse.h"
 #include "monitor/reload.h"
+#include "monitor/remote.h"
 #include "monitor/report_table.h"
 #include "monitor/samples.h"
 #include "monitor/status.h"
@@ -50,6 +51,7 @@ enum phase { CLEARING, RUNNING, STOPPING, LEAVING };
 struct monitor {
     struct stage *stage;
     struct instances instances;
+    struct remote *remote; /* NULL: the stages are our children */
     struct report_table *table;
     struct offsite offsite;
     struct outputs *outputs;
@@ -86,14 +88,17 @@ static bool keep(void *arg, const char *instance, pid_t pid)
 
 static size_t leftovers_all(struct monitor *m, int sig)
 {
-    return leftover_signal_others(m->stage->conf->run, NULL, sig, keep, m);
+    /* what somebody else starts is not left over */
+    return m->remote ? 0 : leftover_signal_others(m->stage->conf->run, NULL, sig, keep, m);
 }
 
 static size_t leftovers(struct monitor *m, int sig)
 {
     static const char *const stages[PLAN_GROUPS] = {"server", "uploader", "muxer", "encoder",
                                                     "capture"};
-    return leftover_signal_others(m->stage->conf->run, stages[m->stopping_group], sig, keep, m);
+    return m->remote ? 0
+                     : leftover_signal_others(m->stage->conf->run, stages[m->stopping_group], sig,
+                                              keep, m);
 }
 
 /* Leftovers are asked to end as our own are: what capture has must still find the others. */
@@ -169,8 +174,10 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     int64_t now_ns = clock_mono_ns();
     if (m->phase == CLEARING)
         clear(m, now_ns);
-    if (m->phase == RUNNING)
+    if (m->phase == RUNNING) {
         instances_tick(&m->instances, now_ns);
+        remote_tick(m->remote, now_ns);
+    }
     if (m->phase == STOPPING)
         stop(m, now_ns);
     bound_logs(m, now_ns);
@@ -192,6 +199,7 @@ static void on_report(void *arg, const struct report_row *row)
 {
     struct monitor *m = arg;
     instances_heard(&m->instances, row);
+    remote_heard(m->remote, row);
     metadata_keeper_heard(m->metadata, row);
     offsite_heard(&m->offsite, row, m->table, clock_mono_ns());
 }
@@ -261,7 +269,8 @@ static char *on_metrics(void *arg)
 static bool on_ready(void *arg)
 {
     struct monitor *m = arg;
-    return m->phase == RUNNING && instances_ready(&m->instances);
+    return m->phase == RUNNING &&
+           (m->remote ? remote_ready(m->remote) : instances_ready(&m->instances));
 }
 
 static int on_gaps(void *arg, const char *stream, int64_t since_ns, char **text)
@@ -289,6 +298,7 @@ static int on_ask(void *arg, const char *verb, const struct evkeyvalq *fields, c
     struct monitor *m = arg;
     const struct asks a = {.conf = m->stage->conf,
                            .instances = &m->instances,
+                           .remote = m->remote,
                            .table = m->table,
                            .metadata = m->metadata,
                            .pulse = m->pulse};
@@ -403,6 +413,7 @@ static void teardown(struct stage *st)
     if (m->child)
         event_free(m->child);
     instances_fini(&m->instances);
+    remote_destroy(&m->remote);
     offsite_fini(&m->offsite);
     samples_fini(&m->samples);
     free(m->own_log);
@@ -455,6 +466,7 @@ static int setup(struct stage *st)
     const char *log_dir = getenv("KVPIPE_LOG_DIR");
     m->own_log = log_dir ? xasprintf("%s/monitor.log", log_dir) : NULL;
     instances_init(&m->instances, st->base, st->conf, log_dir);
+    m->remote = remote_create(st->base, st->conf);
     int r = open_parts(m);
     if (r < 0) {
         teardown(st);
