@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/stage.h"
 #include "monitor/cloudwatch.h"
 #include "monitor/edge_metrics.h"
 #include "monitor/emf.h"
@@ -20,6 +21,7 @@
 
 struct outputs {
     struct outputs_from from;
+    const struct conf *conf; /* held: of the start, for the settings of the outputs */
     struct event *timer;
     struct samples samples;
     struct cloudwatch *cloudwatch; /* each of these NULL: it is off */
@@ -55,7 +57,7 @@ static bool is_over(int64_t *end_ns, uint32_t interval_s, int64_t now_ns)
 
 static void tick_cloudwatch(struct outputs *o, int64_t now_ns)
 {
-    const struct conf_cloudwatch *c = &o->from.conf->monitor.cloudwatch;
+    const struct conf_cloudwatch *c = &o->conf->monitor.cloudwatch;
     rollup_feed(o->cloudwatch_rollup, &o->samples, now_ns);
     if (is_over(&o->cloudwatch_ns, c->interval_s, now_ns)) {
         cloudwatch_begin(o->cloudwatch, c->space, clock_wall_ns());
@@ -64,12 +66,12 @@ static void tick_cloudwatch(struct outputs *o, int64_t now_ns)
     }
     if (!c->edge_agent)
         return;
-    edge_metrics_watch(&o->edge, o->from.conf, o->from.table, now_ns);
+    edge_metrics_watch(&o->edge, o->from.stage->conf, o->from.table, now_ns);
     if (!is_over(&o->edge_ns, c->interval_s < EDGE_METRICS_S ? c->interval_s : EDGE_METRICS_S,
                  now_ns))
         return;
     cloudwatch_begin(o->cloudwatch, EDGE_METRICS_SPACE, clock_wall_ns());
-    edge_metrics_take(&o->edge, o->from.conf, o->from.table, c->thing, to_cloudwatch,
+    edge_metrics_take(&o->edge, o->from.stage->conf, o->from.table, c->thing, to_cloudwatch,
                       o->cloudwatch);
     cloudwatch_end(o->cloudwatch);
 }
@@ -78,14 +80,14 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
     struct outputs *o = arg;
     int64_t now_ns = clock_mono_ns();
-    samples_take(&o->samples, o->from.conf, o->from.instances, o->from.table, o->from.offsite,
-                 now_ns);
+    samples_take(&o->samples, o->from.stage->conf, o->from.instances, o->from.table,
+                 o->from.offsite, now_ns);
     if (o->cloudwatch)
         tick_cloudwatch(o, now_ns);
     if (!o->emf)
         return;
     rollup_feed(o->emf_rollup, &o->samples, now_ns);
-    if (is_over(&o->emf_ns, o->from.conf->monitor.emf.interval_s, now_ns)) {
+    if (is_over(&o->emf_ns, o->conf->monitor.emf.interval_s, now_ns)) {
         emf_begin(o->emf, clock_wall_ns());
         rollup_take(o->emf_rollup, to_emf, o->emf);
         emf_end(o->emf);
@@ -95,16 +97,17 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 int outputs_create(struct event_base *base, const struct outputs_from *from, struct outputs **out)
 {
     static const struct timeval second = {.tv_sec = 1};
-    const struct conf_monitor *c = &from->conf->monitor;
+    const struct conf_monitor *c = &from->stage->conf->monitor;
     bool emf = strcmp(c->emf.output, "off") != 0;
     *out = NULL;
     if (!c->cloudwatch.enabled && !emf)
         return 0;
     struct outputs *o = *out = xcalloc(1, sizeof *o);
     o->from = *from;
+    o->conf = conf_hold(from->stage->conf);
     if (c->cloudwatch.enabled) {
-        o->cloudwatch = cloudwatch_create(base, from->conf);
-        o->cloudwatch_rollup = rollup_create(c->cloudwatch.metrics);
+        o->cloudwatch = cloudwatch_create(base, o->conf);
+        o->cloudwatch_rollup = rollup_create(o->conf->monitor.cloudwatch.metrics);
         if (!o->cloudwatch) {
             log_error("monitor.cloudwatch", "error=\"the HTTP client cannot start\"");
             outputs_destroy(out);
@@ -112,7 +115,7 @@ int outputs_create(struct event_base *base, const struct outputs_from *from, str
         }
     }
     if (emf) {
-        o->emf = emf_create(base, &c->emf);
+        o->emf = emf_create(base, &o->conf->monitor.emf);
         o->emf_rollup = rollup_create("*");
     }
     o->timer = event_new(base, -1, EV_PERSIST, on_tick, o);
@@ -134,5 +137,6 @@ void outputs_destroy(struct outputs **op)
     rollup_destroy(&o->emf_rollup);
     edge_metrics_fini(&o->edge);
     samples_fini(&o->samples);
+    conf_release(&o->conf);
     free(o);
 }

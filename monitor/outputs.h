@@ -11,9 +11,10 @@
 
 struct event_base;
 struct outputs;
+struct stage;
 
-struct outputs_from { /* all borrowed */
-    const struct conf *conf;
+struct outputs_from {          /* all borrowed, for life */
+    const struct stage *stage; /* its config may change; that of the outputs does not */
     const struct instances *instances;
     const struct report_table *table;
     const struct offsite *offsite;

@@ -440,11 +440,12 @@ static int open_parts(struct monitor *m)
                                 &m->table);
     if (r < 0)
         return r;
-    r = outputs_create(
-        m->stage->base,
-        &(struct outputs_from){
-            .conf = conf, .instances = &m->instances, .table = m->table, .offsite = &m->offsite},
-        &m->outputs);
+    r = outputs_create(m->stage->base,
+                       &(struct outputs_from){.stage = m->stage,
+                                              .instances = &m->instances,
+                                              .table = m->table,
+                                              .offsite = &m->offsite},
+                       &m->outputs);
     if (r < 0)
         return r;
     m->metadata = metadata_keeper_create(m->table);

@@ -216,8 +216,10 @@ static void let_go(struct uploader *u)
                  up->conf->name);
         if (up->inlet)
             inlet_session_set_user(up->inlet, NULL);
-        report_forget(u->stage->report, up->conf->name);
+        char *name = xstrdup(up->conf->name);
         upload_free(u, up);
+        report_forget(u->stage->report, name); /* after all that counts */
+        free(name);
     }
 }
 
