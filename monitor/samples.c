@@ -11,7 +11,6 @@
 #include "common/usage.h"
 
 #define SILENT_NS (5 * NS_PER_S)
-#define SAMPLES_MAX 500000u
 
 bool samples_counts(const struct report_row *row, const struct instances *all, int64_t now_ns)
 {
@@ -23,50 +22,38 @@ bool samples_counts(const struct report_row *row, const struct instances *all, i
     return true;
 }
 
-static struct sample *add(struct samples *s)
-{
-    static struct sample nowhere;
-    if (s->count == SAMPLES_MAX)
-        return &nowhere;
-    if (s->count == s->room) {
-        s->room = s->room ? 2 * s->room : 256;
-        s->list = xrealloc(s->list, s->room * sizeof *s->list);
-    }
-    return &s->list[s->count++];
-}
-
 static void own(struct samples *s, enum metric id, const char *stage, const char *process,
                 const char *stream, double value)
 {
     const struct metrics_def *def = metrics_def(id);
-    *add(s) = (struct sample){.name = def->name,
-                              .unit = def->unit,
-                              .stage = stage,
-                              .process = process,
-                              .stream = stream,
-                              .label = "",
-                              .label_value = "",
-                              .def = def,
-                              .kind = def->kind,
-                              .value = value};
+    *samples_add(s) = (struct sample){.name = def->name,
+                                      .unit = def->unit,
+                                      .stage = stage,
+                                      .process = process,
+                                      .stream = stream,
+                                      .label = "",
+                                      .label_value = "",
+                                      .def = def,
+                                      .kind = def->kind,
+                                      .value = value};
 }
 
 static void add_number(struct samples *s, const struct report_row *row,
                        const struct report_subject *subject, const struct report_number *n)
 {
-    *add(s) = (struct sample){.name = n->metric,
-                              .unit = n->unit,
-                              .stage = row->stage,
-                              .process = row->instance,
-                              .stream = subject->stream,
-                              .label = n->label,
-                              .label_value = n->label_value,
-                              .def = metrics_def_by_name(n->metric),
-                              .kind = n->kind,
-                              .up_s = (double)row->uptime_ms / 1000,
-                              .value = n->value,
-                              .scale = n->scale,
-                              .histogram = n->histogram};
+    *samples_add(s) = (struct sample){.name = n->metric,
+                                      .unit = n->unit,
+                                      .stage = row->stage,
+                                      .process = row->instance,
+                                      .stream = subject->stream,
+                                      .label = n->label,
+                                      .label_value = n->label_value,
+                                      .def = metrics_def_by_name(n->metric),
+                                      .kind = n->kind,
+                                      .up_s = (double)row->uptime_ms / 1000,
+                                      .value = n->value,
+                                      .scale = n->scale,
+                                      .histogram = n->histogram};
 }
 
 static void add_row(struct samples *s, const struct report_row *row)
@@ -144,10 +131,4 @@ void samples_take(struct samples *s, const struct conf *conf, const struct insta
             add_row(s, row);
     }
     add_streams(s, conf, offsite, now_ns);
-}
-
-void samples_fini(struct samples *s)
-{
-    free(s->list);
-    *s = (struct samples){0};
 }

@@ -278,10 +278,10 @@ static int insert_row(struct archive *a, int64_t stream, const struct archive_ro
              : sql_run(a->db,
                        "INSERT INTO fragments(stream, seq, file, offset, length, pre_len, "
                        "cluster_len, server_ms, "
-                       "producer_ms, length_ms) VALUES(?,?,?,?,?,?,?,?,?,?)",
-                       "iiiiiiiiii", stream, row->seq, (int64_t)row->file, (int64_t)row->offset,
+                       "producer_ms, length_ms, frames) VALUES(?,?,?,?,?,?,?,?,?,?,?)",
+                       "iiiiiiiiiii", stream, row->seq, (int64_t)row->file, (int64_t)row->offset,
                        (int64_t)row->length, (int64_t)row->pre_len, (int64_t)row->cluster_len,
-                       row->server_ms, row->producer_ms, row->length_ms);
+                       row->server_ms, row->producer_ms, row->length_ms, (int64_t)row->frames);
 }
 
 int archive_check_key(struct archive *a, const char *kms_key)

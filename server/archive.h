@@ -24,7 +24,7 @@ struct archive_row {
     int64_t seq; /* fragment_number.h */
     uint32_t file, header_len;
     uint64_t offset;
-    uint32_t length, pre_len, cluster_len;
+    uint32_t length, pre_len, cluster_len, frames;
     int64_t server_ms, producer_ms, length_ms;
 };
 

@@ -13,7 +13,8 @@
 #define COLUMNS                                                                                    \
     "SELECT f.seq, f.file, h.header_len, f.offset, f.length, f.pre_len, f.cluster_len, "           \
     "f.server_ms, f.producer_ms,"                                                                  \
-    " f.length_ms FROM fragments f JOIN files h ON h.stream=f.stream AND h.file=f.file WHERE "     \
+    " f.length_ms, f.frames FROM fragments f JOIN files h ON h.stream=f.stream AND h.file=f.file " \
+    "WHERE "                                                                                       \
     "f.stream=? "
 
 int archive_reader_open(const char *dir, struct archive_reader **out)
@@ -56,6 +57,7 @@ static void take_row(sqlite3_stmt *st, struct archive_row *row)
     row->server_ms = sqlite3_column_int64(st, 7);
     row->producer_ms = sqlite3_column_int64(st, 8);
     row->length_ms = sqlite3_column_int64(st, 9);
+    row->frames = (uint32_t)sqlite3_column_int64(st, 10);
 }
 
 static int take_rows(struct archive_reader *r, sqlite3_stmt *st, struct archive_row *rows, int max)

@@ -19,8 +19,8 @@
 #include "server/archive_seal.h"
 #include "server/sql.h"
 
-#define SCHEMA_VERSION 3
-#define SCHEMA_VERSION_SET "PRAGMA user_version=3;"
+#define SCHEMA_VERSION 4
+#define SCHEMA_VERSION_SET "PRAGMA user_version=4;"
 
 static const char schema[] =
     "CREATE TABLE streams(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, folder "
@@ -36,6 +36,7 @@ static const char schema[] =
     " offset INTEGER NOT NULL, length INTEGER NOT NULL, pre_len INTEGER NOT NULL, cluster_len "
     "INTEGER NOT NULL,"
     " server_ms INTEGER NOT NULL, producer_ms INTEGER NOT NULL, length_ms INTEGER NOT NULL,"
+    " frames INTEGER,"
     " PRIMARY KEY(stream, seq)) WITHOUT ROWID;"
     "CREATE INDEX fragments_server ON fragments(stream, server_ms, seq);"
     "CREATE INDEX fragments_producer ON fragments(stream, producer_ms, seq);"
@@ -56,6 +57,20 @@ static int get_int(sqlite3 *db, const char *sql, int64_t *out, const char *fmt, 
     return r;
 }
 
+/* What each version added to the one before. */
+static int upgrade(struct archive *a, int64_t version)
+{
+    static const char *const steps[SCHEMA_VERSION] = {
+        [1] = "ALTER TABLE streams ADD COLUMN settings TEXT",
+        [2] = "ALTER TABLE files ADD COLUMN wrapped BLOB",
+        [3] = "ALTER TABLE fragments ADD COLUMN frames INTEGER",
+    };
+    int r = sql_script(a->db, "BEGIN");
+    for (; version < SCHEMA_VERSION && r == 0; version++)
+        r = sql_script(a->db, steps[version]);
+    return r ? r : sql_script(a->db, SCHEMA_VERSION_SET "COMMIT");
+}
+
 int archive_schema(struct archive *a)
 {
     struct stat sb;
@@ -70,14 +85,8 @@ int archive_schema(struct archive *a)
         return r;
     if (version == SCHEMA_VERSION)
         return 0;
-    if (version == 1 || version == 2) {
-        r = sql_script(a->db, "BEGIN");
-        if (r == 0 && version == 1)
-            r = sql_script(a->db, "ALTER TABLE streams ADD COLUMN settings TEXT");
-        if (r == 0)
-            r = sql_script(a->db, "ALTER TABLE files ADD COLUMN wrapped BLOB");
-        return r ? r : sql_script(a->db, SCHEMA_VERSION_SET "COMMIT");
-    }
+    if (version > 0 && version < SCHEMA_VERSION)
+        return upgrade(a, version);
     if (version != 0) {
         log_error("server.archive.version",
                   "dir=%s found=%" PRId64 " expected=%d action=\"use the newer kvpipe-server\"",

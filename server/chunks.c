@@ -18,6 +18,7 @@
 #include "server/access.h"
 #include "server/http.h"
 #include "server/kms.h"
+#include "server/service_metrics.h"
 #include "server/stage.h"
 
 #define UNSENT_MAX_BYTES (512u << 10)
@@ -86,6 +87,12 @@ static void log_unreadable(const struct chunks *c)
                   c->st->name, c->row.file, strerror(-c->result));
 }
 
+static void unreadable(struct chunks *c)
+{
+    service_result(c->server, c->st, c->ops->metrics.success, false);
+    c->ops->unreadable(c, c->result);
+}
+
 static void query_run(struct store_read *r, struct archive_reader *reader)
 {
     struct chunks *c = (struct chunks *)r;
@@ -99,7 +106,7 @@ static void query_done(struct store_read *r)
         return;
     if (c->result < 0) {
         log_unreadable(c);
-        c->ops->unreadable(c, c->result);
+        unreadable(c);
     } else {
         c->answered(c);
     }
@@ -183,6 +190,7 @@ static int send_piece(struct chunks *c, const void *data, size_t n)
     if (pause > c->pause_ns)
         c->pause_ns = pause;
     c->part_at += n;
+    service_count(c->server, c->st, c->ops->metrics.bytes, (double)n);
     return http_chunk(c->ex, data, n);
 }
 
@@ -198,11 +206,12 @@ static void piece_done(struct store_read *r)
     }
     log_unreadable(c);
     if (c->part != CHUNK_HEADER || c->part_at) {
+        service_result(c->server, c->st, c->ops->metrics.success, false);
         http_cut(c->ex);
         return;
     }
     release(c);
-    c->ops->unreadable(c, c->result);
+    unreadable(c);
     chunks_pump(c);
 }
 
@@ -217,6 +226,9 @@ static void next_part(struct chunks *c)
     if (c->part < CHUNK_PARTS)
         return;
     release(c);
+    service_count(c->server, c->st, c->ops->metrics.fragments, 1);
+    service_count(c->server, c->st, c->ops->metrics.frames, c->row.frames);
+    service_result(c->server, c->st, c->ops->metrics.success, true);
     if (c->ops->sent)
         c->ops->sent(c);
 }
@@ -288,7 +300,7 @@ static void refuse(struct chunks *c)
 {
     release(c);
     c->result = c->key_result;
-    c->ops->unreadable(c, c->result);
+    unreadable(c);
 }
 
 void chunks_pump(struct chunks *c)

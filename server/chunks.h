@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "common/buf.h"
+#include "common/metrics.h"
 #include "media/mkv.h"
 #include "server/rate.h"
 #include "server/store.h"
@@ -33,7 +34,13 @@ enum chunk_part {
     CHUNK_PARTS
 };
 
+/* Which numbers a read counts in. */
+struct chunks_metrics {
+    enum metric bytes, fragments, frames, success;
+};
+
 struct chunks_ops {
+    struct chunks_metrics metrics;
     /* Nothing is being sent. Calls one of chunks_begin(), chunks_query(), chunks_error(),
      * chunks_finish(); or none, and chunks_pump() later. */
     void (*next)(struct chunks *c);

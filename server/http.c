@@ -14,6 +14,7 @@
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "server/http_internal.h"
@@ -194,6 +195,7 @@ static int on_headers_complete(llhttp_t *p)
     c->ex.data = c->ex.call = NULL;
     c->ex.id[0] = '\0';
     set_deadline(c, 0);
+    c->ex.begun_ns = clock_mono_ns();
     c->srv_fn(c->srv_arg, &c->ex);
     return 0;
 }

@@ -37,6 +37,7 @@ struct http_exchange {
     size_t nheaders;
     const char *peer;    /* address and port of the client, for logs */
     uint16_t local_port; /* that the connection came in on */
+    int64_t begun_ns;    /* when the headers were read, monotonic */
     bool tls;
     bool cut;   /* in the closed callback: the connection ended before request and answer did */
     void *data; /* the user's own */
@@ -125,6 +126,8 @@ void http_cut(struct http_exchange *ex);
 size_t http_unsent(const struct http_exchange *ex);
 /* True when the client sends no more: it has gone, or only waits for the rest of the answer. */
 bool http_half_closed(const struct http_exchange *ex);
+/* Whether the client is on this machine: its address is a loopback one. */
+bool http_peer_is_local(const struct http_exchange *ex);
 /* True once http_reply or http_start was called. */
 bool http_started(const struct http_exchange *ex);
 

@@ -300,6 +300,15 @@ static bool is_loopback(const struct sockaddr *sa)
     return false;
 }
 
+bool http_peer_is_local(const struct http_exchange *ex)
+{
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof sa;
+    int fd = bufferevent_getfd(http_conn_bev(ex));
+    return getpeername(fd, (struct sockaddr *)&sa, &len) == 0 &&
+           is_loopback((struct sockaddr *)&sa);
+}
+
 bool http_address_is_loopback(const char *address)
 {
     struct addrinfo *list = resolve(address);

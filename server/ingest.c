@@ -143,6 +143,7 @@ static int close_fragment(struct ingest *in, bool followed)
                                 .data = take_data(&in->data),
                                 .pre_len = (uint32_t)in->cluster_at,
                                 .cluster_len = (uint32_t)(in->cluster_end - in->cluster_at),
+                                .frames = in->frames,
                                 .length_ms = length_ms(in)};
     in->open = false;
     in->prev_max = in->max;
@@ -173,7 +174,7 @@ static int on_cluster(void *arg, uint64_t offset, uint64_t timecode)
     in->timecode = (int64_t)timecode;
     in->min = in->first_track_min = INT64_MAX;
     in->max = in->first_track_max = INT64_MIN;
-    in->first_track_frames = in->seen = 0;
+    in->frames = in->first_track_frames = in->seen = 0;
     in->cluster_done = false;
     in->open = true;
     int64_t tc_ms = units_to_ms(in, in->timecode);
@@ -219,6 +220,7 @@ static int on_block(void *arg, const struct mkv_block *b)
         in->first_track_max = t > in->first_track_max ? t : in->first_track_max;
         in->first_track_frames++;
     }
+    in->frames++;
     in->seen |= 1u << track;
     if (in->data.len - in->cluster_at + b->raw_len > in->limits.max_bytes ||
         buf_append(&in->data, b->raw, b->raw_len) < 0)

@@ -45,7 +45,7 @@ struct ingest_limits {
 
 struct ingest_fragment {
     struct blob *header, *data; /* the receiver takes both */
-    uint32_t pre_len, cluster_len;
+    uint32_t pre_len, cluster_len, frames;
     int64_t length_ms;
 };
 
@@ -76,7 +76,7 @@ struct ingest {
     enum ingest_error early; /* found in Tags before the Cluster they belong to */
     size_t cluster_at, cluster_end;
     int64_t timecode, min, max, prev_max, first_track_min, first_track_max; /* units of scale_ns */
-    unsigned first_track_frames, seen, ntags;
+    unsigned frames, first_track_frames, seen, ntags;
 };
 
 /* Starts; limits are copied. absolute: the fragment timecode type; start_ms: the producer start,

@@ -20,6 +20,7 @@
 #include "server/kms.h"
 #include "server/quota.h"
 #include "server/route.h"
+#include "server/service_metrics.h"
 #include "server/stage.h"
 #include "server/store.h"
 
@@ -74,6 +75,7 @@ static void trailer(struct chunks *c, struct buf *out)
     char number[FRAGMENT_NUMBER_LEN], behind[32];
     const struct get_media *gm = (const struct get_media *)c;
     int64_t ms = c->st->newest_server_ms - c->row.server_ms;
+    service_gauge(c->server, c->st, METRIC_GET_BEHIND, ms > 0 ? (double)ms / 1000 : 0);
     bool newest = !gm->more && !stream_ring_after(c->st, c->row.seq);
     ms = newest ? 0 : ms > 1 ? ms : 1; /* several may have come within one */
     fragment_number_format(c->row.seq, number);
@@ -308,25 +310,31 @@ static void make_room(struct stream *st, unsigned max)
 
 static struct stream *admit(struct server *server, struct fields *f)
 {
+    const struct conf_limits *l = server->limits;
     struct stream *st = field_stream(f, server);
-    if (!st || !quota_admit(f->ex, &st->quota.get_calls, server->limits->get_media_calls, 1,
-                            "GetMedia calls"))
+    if (!st)
         return NULL;
-    make_room(st, server->limits->get_media_connections);
-    return quota_connect(f->ex, &st->quota.get_connections, server->limits->get_media_connections,
-                         "GetMedia")
-               ? st
-               : NULL;
+    service_count(server, st, METRIC_GET_REQUESTS, 1);
+    bool ok = quota_admit(f->ex, &st->quota.get_calls, l->get_media_calls, 1, "GetMedia calls");
+    if (ok) {
+        make_room(st, l->get_media_connections);
+        ok = quota_connect(f->ex, &st->quota.get_connections, l->get_media_connections, "GetMedia");
+    }
+    if (!ok)
+        service_count(server, st, METRIC_GET_CONNECTION_ERRORS, 1);
+    return ok ? st : NULL;
 }
 
 static void handle(struct server *server, struct http_exchange *ex, json_t *body)
 {
-    static const struct chunks_ops ops = {.next = next,
-                                          .tags = head_tags,
-                                          .trailer = trailer,
-                                          .sent = sent,
-                                          .unreadable = unreadable,
-                                          .free = chunks_free};
+    static const struct chunks_ops ops = {
+        .metrics = {METRIC_GET_BYTES, METRIC_GET_FRAGMENTS, METRIC_GET_FRAMES, METRIC_GET_SUCCESS},
+        .next = next,
+        .tags = head_tags,
+        .trailer = trailer,
+        .sent = sent,
+        .unreadable = unreadable,
+        .free = chunks_free};
     struct fields f = {.ex = ex, .object = body};
     struct get_media *gm = xcalloc(1, sizeof *gm);
     read_selector(&f, gm);

@@ -16,6 +16,7 @@
 #include "server/kms.h"
 #include "server/quota.h"
 #include "server/route.h"
+#include "server/service_metrics.h"
 #include "server/stage.h"
 #include "server/store.h"
 
@@ -139,9 +140,13 @@ static struct stream *admit(struct server *server, struct fields *f, unsigned n)
 {
     const struct conf_limits *limits = server->limits;
     struct stream *st = field_stream(f, server);
-    if (!st || !quota_admit(f->ex, &st->quota.media_points, limits->media_points, n,
-                            "fragments of archived media"))
+    if (!st)
         return NULL;
+    service_count(server, st, METRIC_LIST_MEDIA_REQUESTS, 1);
+    if (!quota_admit(f->ex, &st->quota.media_points, limits->media_points, n,
+                     "fragments of archived media"))
+        return NULL;
+    service_count(server, st, METRIC_POINTS_MEDIA, n);
     return quota_connect(f->ex, &st->quota.list_connections, limits->fragment_list_connections,
                          "GetMediaForFragmentList")
                ? st
@@ -150,11 +155,14 @@ static struct stream *admit(struct server *server, struct fields *f, unsigned n)
 
 static void handle(struct server *server, struct http_exchange *ex, json_t *body)
 {
-    static const struct chunks_ops ops = {.next = next,
-                                          .tags = head_tags,
-                                          .sent = sent,
-                                          .unreadable = unreadable,
-                                          .free = chunks_free};
+    static const struct chunks_ops ops = {
+        .metrics = {METRIC_LIST_MEDIA_BYTES, METRIC_LIST_MEDIA_FRAGMENTS, METRIC_LIST_MEDIA_FRAMES,
+                    METRIC_LIST_MEDIA_SUCCESS},
+        .next = next,
+        .tags = head_tags,
+        .sent = sent,
+        .unreadable = unreadable,
+        .free = chunks_free};
     struct fields f = {.ex = ex, .object = body};
     struct fragment_list *l = xcalloc(1, sizeof *l);
     read_numbers(&f, l);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/conf.h"
+#include "common/clock.h"
 #include "common/mem.h"
 #include "server/error.h"
 #include "server/field.h"
@@ -16,6 +17,7 @@
 #include "server/quota.h"
 #include "server/reply.h"
 #include "server/route.h"
+#include "server/service_metrics.h"
 #include "server/stage.h"
 #include "server/store.h"
 #include "server/token.h"
@@ -31,9 +33,11 @@ struct range {
 struct list {
     struct store_read read;
     struct reply_hold *hold;
+    struct server *server;
     struct stream *st;
     struct range range;
     int max, n;
+    int64_t begun_ns;
     struct archive_row rows[MAX_RESULTS + 1];
 };
 
@@ -97,6 +101,10 @@ static void done(struct store_read *r)
         reply_json(
             ex, json_pack("{s:o, s:s?}", "Fragments", items, "NextToken", *token ? token : NULL));
     }
+    if (ex) {
+        service_result(l->server, l->st, METRIC_LIST_SUCCESS, l->n >= 0);
+        service_time(l->server, l->st, METRIC_LIST_LATENCY, clock_mono_ns() - l->begun_ns);
+    }
     stream_unref(&l->st);
     free(l);
 }
@@ -134,17 +142,24 @@ static void handle(struct server *server, struct http_exchange *ex, json_t *body
     struct stream *st = field_stream(&f, server);
     if (!st)
         return;
+    service_count(server, st, METRIC_LIST_REQUESTS, 1);
     if (token && read_token(token, st, &range) < 0) {
+        service_result(server, st, METRIC_LIST_SUCCESS, false);
         error_invalid_argument(ex, "NextToken is not one that ListFragments gave for this stream.");
         return;
     }
     if (!quota_admit(ex, &st->quota.metadata_points, server->limits->metadata_points, (unsigned)max,
-                     "fragments' metadata"))
+                     "fragments' metadata")) {
+        service_result(server, st, METRIC_LIST_SUCCESS, false);
         return;
+    }
+    service_count(server, st, METRIC_POINTS_METADATA, (double)max);
     struct list *l = xcalloc(1, sizeof *l);
     l->read.run = run;
     l->read.done = done;
+    l->begun_ns = ex->begun_ns;
     l->hold = reply_hold(ex);
+    l->server = server;
     l->st = stream_ref(st);
     l->range = range;
     l->max = (int)max;

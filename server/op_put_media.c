@@ -29,6 +29,7 @@
 #include "server/put_media.h"
 #include "server/quota.h"
 #include "server/route.h"
+#include "server/service_metrics.h"
 #include "server/stage.h"
 #include "server/store.h"
 
@@ -37,6 +38,7 @@ struct pending {
     LIST_ENTRY(pending) link;
     struct put_media *pm; /* NULL once the session is gone */
     int64_t timecode_ms, seq;
+    int64_t last_ns; /* when its last byte came */
 };
 
 /* The answer to come whether the stream's key can be used. */
@@ -63,6 +65,7 @@ struct put_media {
     int64_t slow_ns; /* until then nothing is read: the client is faster than it may be */
     struct event *slow;
     int64_t seq, timecode_ms, producer_ms, server_ms; /* of the open fragment */
+    int64_t first_ns, data_ns; /* its first byte came; the last bytes of all did */
     unsigned npending;
     LIST_HEAD(, pending) pending;
 };
@@ -91,6 +94,9 @@ static void ack_error(struct put_media *pm, int id, bool has_fragment, int64_t t
                  timecode_ms, number);
     log_info("server.put_media.error", "stream=%s peer=%s fragment=%s id=%d code=%s", pm->st->name,
              pm->ex->peer, has_fragment ? number : "-", id, code);
+    service_count(pm->server, pm->st, METRIC_SERVICE_ERRORS, 1);
+    if (has_fragment)
+        service_result(pm->server, pm->st, METRIC_SERVICE_SUCCESS, false);
     if (!pm->acks)
         return;
     int n = snprintf(line, sizeof line,
@@ -142,9 +148,16 @@ static void stored(void *arg, struct fragment *f, int result)
     if (pm) {
         LIST_REMOVE(p, link);
         pm->npending--;
-        if (result > 0)
+        if (result >= 0)
+            service_result(pm->server, pm->st, METRIC_SERVICE_SUCCESS, true);
+        if (result > 0) {
+            int64_t took_ns = clock_mono_ns() - p->last_ns;
+            service_time(pm->server, pm->st, METRIC_SERVICE_PERSIST, took_ns);
             ack(pm, "PERSISTED", p->timecode_ms, p->seq);
-        else if (result < 0)
+            took_ns = clock_mono_ns() - p->last_ns;
+            service_time(pm->server, pm->st, METRIC_SERVICE_PERSISTED, took_ns);
+        }
+        if (result < 0)
             ack_error(pm, error_of(pm, result), true, p->timecode_ms, p->seq);
         if (result < 0)
             pm->over = true;
@@ -217,6 +230,8 @@ static void on_begin(void *arg, int64_t timecode_ms, int64_t producer_ms)
               rate_spend(&pm->st->quota.put_fragments, l->put_media_fragments,
                          (double)l->put_media_fragments * l->burst_s, 1, mono));
     ack(pm, "BUFFERING", timecode_ms, pm->seq);
+    pm->first_ns = pm->data_ns;
+    service_time(pm->server, pm->st, METRIC_SERVICE_BUFFERING, clock_mono_ns() - pm->data_ns);
     if (pm->key_error)
         refuse_key(pm);
 }
@@ -230,12 +245,18 @@ static void on_complete(void *arg, const struct ingest_fragment *in)
                                   .header_len = (uint32_t)header->len,
                                   .pre_len = in->pre_len,
                                   .cluster_len = in->cluster_len,
+                                  .frames = in->frames,
                                   .server_ms = pm->server_ms,
                                   .producer_ms = pm->producer_ms,
                                   .length_ms = in->length_ms};
     ack(pm, "RECEIVED", pm->timecode_ms, pm->seq);
+    service_time(pm->server, pm->st, METRIC_SERVICE_RECEIVED, clock_mono_ns() - pm->data_ns);
+    service_time(pm->server, pm->st, METRIC_SERVICE_FRAGMENT, pm->data_ns - pm->first_ns);
+    service_count(pm->server, pm->st, METRIC_SERVICE_FRAGMENTS, 1);
+    service_count(pm->server, pm->st, METRIC_SERVICE_FRAMES, in->frames);
     struct pending *p = xcalloc(1, sizeof *p);
-    *p = (struct pending){.pm = pm, .timecode_ms = pm->timecode_ms, .seq = pm->seq};
+    *p = (struct pending){
+        .pm = pm, .timecode_ms = pm->timecode_ms, .seq = pm->seq, .last_ns = pm->data_ns};
     LIST_INSERT_HEAD(&pm->pending, p, link);
     pm->npending++;
     pm->producer.open_seq = 0;
@@ -281,7 +302,8 @@ static void on_data(struct http_exchange *ex, const uint8_t *data, size_t len)
         return;
     const struct conf_limits *l = pm->server->limits;
     double per_s = l->put_media_mbits * 125000.0;
-    int64_t now = clock_mono_ns();
+    int64_t now = pm->data_ns = clock_mono_ns();
+    service_count(pm->server, pm->st, METRIC_SERVICE_BYTES, (double)len);
     put_clock_data(&pm->clock, now);
     slow_down(pm, now, rate_spend(&pm->bytes, per_s, per_s * l->burst_s, (double)len, now));
     ingest_feed(&pm->ingest, data, len, clock_wall_ns() / NS_PER_MS);
@@ -329,6 +351,7 @@ static void on_closed(struct http_exchange *ex)
     if (pm->server->stage && TAILQ_EMPTY(&pm->st->producers))
         report_state(pm->server->stage->report, pm->st->name, "waiting", "");
     TAILQ_REMOVE(&pm->server->put_sessions, pm, link);
+    service_count(pm->server, pm->st, METRIC_SERVICE_CONNECTIONS, -1);
     event_free(pm->tick);
     event_free(pm->slow);
     ingest_fini(&pm->ingest);
@@ -490,8 +513,11 @@ static void handle(struct server *server, struct http_exchange *ex, json_t *body
     struct head h = {0};
     if (check_head(server, ex, &h) < 0)
         return;
-    if (!admit(server, ex, h.st))
+    service_count(server, h.st, METRIC_SERVICE_REQUESTS, 1);
+    if (!admit(server, ex, h.st)) {
+        service_count(server, h.st, METRIC_SERVICE_CONNECTION_ERRORS, 1);
         return;
+    }
     struct put_media *pm = xcalloc(1, sizeof *pm);
     pm->server = server;
     pm->ex = ex;
@@ -519,6 +545,8 @@ static void handle(struct server *server, struct http_exchange *ex, json_t *body
     http_add_header(ex, "Content-Type", "application/json");
     http_stream_body(ex, &body_ops);
     http_start(ex, 200);
+    service_count(server, pm->st, METRIC_SERVICE_CONNECTIONS, 1);
+    service_time(server, pm->st, METRIC_SERVICE_LATENCY, clock_mono_ns() - ex->begun_ns);
     check_key(pm);
     if (server->stage)
         report_state(server->stage->report, pm->st->name, "live", "");

@@ -13,6 +13,7 @@
 #include "server/error.h"
 #include "server/http.h"
 #include "server/role_credentials.h"
+#include "server/service_metrics.h"
 #include "server/stage.h"
 
 #define BODY_MAX_BYTES 65536
@@ -192,6 +193,10 @@ void route_request(void *arg, struct http_exchange *ex)
     }
     if (role_credentials_path(ex->path)) {
         role_credentials_handle(server, ex);
+        return;
+    }
+    if (!strcmp(ex->path, "/metrics") && !strcmp(ex->method, "GET")) {
+        service_metrics_handle(server, ex);
         return;
     }
     const struct operation *op = find(ex->path);

@@ -23,6 +23,7 @@
 #include "server/kms.h"
 #include "server/put_media.h"
 #include "server/route.h"
+#include "server/service_metrics.h"
 #include "server/sessions.h"
 #include "server/store.h"
 
@@ -121,15 +122,7 @@ static int open_sessions(struct server *server, const struct conf_server *conf)
 
 static void report_counts(struct stage *stage)
 {
-    struct server *server = stage->state;
-    struct stream *st;
-    for (st = store_first(server->store); st; st = TAILQ_NEXT(st, link)) {
-        struct metrics *m = report_metrics(stage->report, st->name);
-        metrics_set(m, METRIC_FRAGMENTS_PERSISTED, (double)st->persisted);
-        metrics_set(m, METRIC_ARCHIVED_BYTES, (double)st->persisted_bytes);
-    }
-    metrics_set(report_metrics(stage->report, NULL), METRIC_CONNECTIONS,
-                http_server_connections(server->http));
+    service_metrics_sample(stage->state);
 }
 
 static void teardown(struct stage *stage)

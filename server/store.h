@@ -17,6 +17,7 @@
 
 struct event_base;
 struct kms;
+struct metrics;
 struct store;
 struct stream;
 
@@ -71,6 +72,7 @@ struct stream {
     struct rate *calls;                      /* of each control operation; NULL: none yet */
     TAILQ_HEAD(, stream_producer) producers; /* oldest first */
     struct archive_file *file;               /* writer thread */
+    struct metrics *metrics; /* borrowed, service_metrics.h; NULL until something is counted */
 };
 
 struct stream_spec { /* for store_create; strings borrowed, NULL = not given */

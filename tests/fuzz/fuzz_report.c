@@ -6,8 +6,9 @@
 #include <string.h>
 
 #include "common/clock.h"
-#include "monitor/prometheus.h"
+#include "common/prometheus.h"
 #include "monitor/report_table.h"
+#include "monitor/samples.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "common/clock.h"
-#include "monitor/prometheus.h"
+#include "common/prometheus.h"
 #include "monitor/rollup.h"
 
 #define MOST 16

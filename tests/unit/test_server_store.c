@@ -736,7 +736,7 @@ START_TEST(archive_of_an_older_version_is_taken_over)
     ck_assert_int_eq(sqlite3_open(cmd, &db), SQLITE_OK);
     ck_assert_int_eq(sqlite3_exec(db,
                                   "ALTER TABLE files DROP COLUMN wrapped; ALTER TABLE streams DROP "
-                                  "COLUMN settings; PRAGMA user_version=1",
+                                  "COLUMN settings; ALTER TABLE fragments DROP COLUMN frames; PRAGMA user_version=1",
                                   NULL, NULL, NULL),
                      SQLITE_OK);
     sqlite3_close(db);

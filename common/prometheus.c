@@ -1,7 +1,7 @@
 /* Text format: HELP and TYPE once for each name, then its series; histograms with round bounds.
- * Relies on samples.
- * Leaves the transport to status_http.c. */
-#include "monitor/prometheus.h"
+ * Relies on sample.
+ * Leaves the transport to its users. */
+#include "common/prometheus.h"
 
 #include <stdio.h>
 #include <stdlib.h>
