@@ -76,4 +76,5 @@ const struct operation op_create_stream = {.name = "CreateStream",
                                            .path = "/createStream",
                                            .handle = handle,
                                            .control = true,
-                                           .audits_answer = true};
+                                           .audits_answer = true,
+                                           .stream_per_s = 50};
