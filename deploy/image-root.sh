@@ -12,8 +12,11 @@ case $process in
 capture) wanted="$raw playback videotestsrc audiotestsrc rtsp rtp rtpmanager udp tcp isomp4 matroska mpegtsdemux audioparsers
     videoparsersbad video4linux2 libcamera alsa jpeg" ;;
 encoder) wanted="$raw videoparsersbad audioparsers x264 openh264 voaacenc video4linux2 va nvcodec qsv" ;;
+# The pictures on the status page are made by a process of the command.
+monitor) wanted="coreelements app typefindfunctions playback videoconvertscale videoparsersbad openh264 jpeg" ;;
 *) wanted="" ;;
 esac
+[ "$process" = monitor ] && program="$program build/bin/kvpipe"
 
 put() { # a file, with the links that lead to it
     mkdir -p "$dir$(dirname "$1")"
@@ -24,7 +27,8 @@ libraries() { # the closure of these files
 }
 
 mkdir -p "$dir/usr/bin"
-cp "$program" "$dir/usr/bin/"
+# shellcheck disable=SC2086
+cp $program "$dir/usr/bin/"
 files=$program
 for name in $wanted; do
     [ -e "$plugins/libgst$name.so" ] || continue

@@ -23,7 +23,7 @@ static const struct {
 struct ring {
     char *name;
     float values[SERIES][HISTORY_SAMPLES]; /* NAN: not known */
-    uint64_t from;                         /* first sample of it */
+    uint64_t from, last;                   /* first and last sample of it */
 };
 
 struct history {
@@ -58,10 +58,27 @@ static struct ring *ring_of(struct history *h, const char *name)
             return h->rings[i];
     struct ring *r = xcalloc(1, sizeof *r);
     r->name = xstrdup(name);
-    r->from = h->samples;
+    r->from = r->last = h->samples;
     h->rings = xrealloc(h->rings, (h->count + 1) * sizeof *h->rings);
     h->rings[h->count++] = r;
     return r;
+}
+
+/* Nothing is known of any stream at this sample; those of which nothing is known at all go. */
+static void blank(struct history *h)
+{
+    for (size_t i = 0; i < h->count;) {
+        struct ring *r = h->rings[i];
+        if (h->samples - r->last > HISTORY_SAMPLES) {
+            free(r->name);
+            free(r);
+            h->rings[i] = h->rings[--h->count];
+            continue;
+        }
+        for (size_t k = 0; k < SERIES; k++)
+            r->values[k][h->samples % HISTORY_SAMPLES] = NAN;
+        i++;
+    }
 }
 
 void history_sample(struct history *h, const json_t *streams, int64_t wall_ms)
@@ -70,9 +87,11 @@ void history_sample(struct history *h, const json_t *streams, int64_t wall_ms)
     size_t i;
     if (h->samples && wall_ms >= h->end_ms && wall_ms - h->end_ms < HISTORY_STEP_MS - 100)
         return;
+    blank(h);
     json_array_foreach(streams, i, s)
     {
         struct ring *r = ring_of(h, json_string_value(json_object_get(s, "name")));
+        r->last = h->samples;
         for (size_t k = 0; k < SERIES; k++) {
             value = json_object_get(s, series[k].key);
             r->values[k][h->samples % HISTORY_SAMPLES] =

@@ -160,19 +160,36 @@ function addEvent(e) {
 
 // ---- watching it ----
 
-let playShown = "";
+let playShown = "", playName = "";
+
+function quoted(text) {
+  return /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+function commands(st, name) {
+  const list = [
+    ["Live, as the endpoint gives it out:", `kvpipe get-media -c ${quoted(st.config)} ${name} | ffplay -`],
+    ["The last minutes, as they lie in the spool here:", `ls -t ${quoted(st.spool)}/${name}/*.mkv | head -1 | xargs ffplay`],
+    ["What is missing from its archive, and why:", `kvpipe gaps -c ${quoted(st.config)} ${name}`],
+  ];
+  if (st.archive) list.splice(2, 0, ["What the own server has archived, newest file:", `ls -t ${quoted(st.archive)}/${name}-*/*.mkv | head -1 | xargs ffplay`]);
+  return list;
+}
+
+function commandItem([what, line]) {
+  const copy = el("button", { type: "button", "aria-label": `Copy: ${line}` }, "Copy");
+  copy.addEventListener("click", () => navigator.clipboard?.writeText(line).then(() => toast("Copied")));
+  return el("div", {}, el("p", {}, what), el("div", { class: "command" }, el("code", {}, line), copy));
+}
+
 function showPlay(st) {
-  const names = st.streams.map((s) => s.name), text = `${names} ${st.spool}`;
-  if (text === playShown) return;
-  playShown = text;
-  const commands = [["The video of a camera as it is kept here, newest file first:", `ls -t ${st.spool}/${names[0] ?? "STREAM"}/*.mkv | head -1 | xargs ffplay`]];
-  if (st.archive) commands.push(["What the own server has archived:", `ls -t ${st.archive}/${names[0] ?? "STREAM"}-*/*.mkv | head -1 | xargs ffplay`]);
-  commands.push(["What is missing from a camera's archive, and why:", `kvpipe gaps ${names[0] ?? "STREAM"}`]);
-  $("play-text").replaceChildren(...commands.flatMap(([what, line]) => {
-    const copy = el("button", { type: "button", "aria-label": `Copy: ${line}` }, "Copy");
-    copy.addEventListener("click", () => navigator.clipboard?.writeText(line).then(() => toast("Copied")));
-    return [el("div", {}, el("p", {}, what), el("div", { class: "command" }, el("code", {}, line), copy))];
-  }));
+  const names = st.streams.map((s) => s.name), key = `${names} ${st.spool} ${playName}`;
+  if (key === playShown || !names.length) return;
+  if (!names.includes(playName)) playName = names[0];
+  playShown = `${names} ${st.spool} ${playName}`;
+  const select = el("select", { id: "play-camera" }, ...names.map((n) => el("option", n === playName ? { selected: "" } : {}, n)));
+  select.addEventListener("change", () => { playName = select.value; showPlay(status); select.isConnected || $("play-camera").focus(); });
+  $("play-text").replaceChildren(el("p", { class: "choose" }, el("label", { for: "play-camera" }, "On the machine that runs the pipeline, for "), select), ...commands(st, playName).map(commandItem));
 }
 
 // ---- asking ----
