@@ -87,7 +87,8 @@ class Server:
     def stop(self):
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(20 * kv.SLOW)
+            if self.process.wait(20 * kv.SLOW) or kv.SANITIZER.search(self.log()):
+                kv.check(False, "the server ends well when told to: exit %d" % self.process.returncode)
 
     def close(self):
         """Stops it and removes the folder; with failures its log is shown."""
