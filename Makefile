@@ -136,12 +136,13 @@ DOCS := $(DESTDIR)$(PREFIX)/share/doc/kvpipe
 MAN := $(DESTDIR)$(PREFIX)/share/man
 SYSTEMD ?= $(PREFIX)/lib/systemd/system
 install: all
-	$(Q)install -d $(DESTDIR)$(PREFIX)/bin $(MAN)/man1 $(MAN)/man5 $(DOCS)/proto
+	$(Q)install -d $(DESTDIR)$(PREFIX)/bin $(MAN)/man1 $(MAN)/man5 $(DOCS)/proto $(DOCS)/monitoring
 	$(Q)install -m 755 $(BINS) $(DESTDIR)$(PREFIX)/bin
 	$(Q)install -m 644 $(wildcard $(addsuffix /*.1,$(DIRS))) $(MAN)/man1
 	$(Q)install -m 644 $(wildcard common/*.5) $(MAN)/man5
 	$(Q)install -m 644 $(wildcard README.md CHANGELOG.md LICENSE) deploy/pipeline.yaml $(DOCS)
 	$(Q)install -m 644 $(wildcard proto/README.md) $(PROTO_SRC) $(DOCS)/proto
+	$(Q)install -m 644 deploy/monitoring/* $(DOCS)/monitoring
 	$(Q)install -d $(DESTDIR)$(SYSTEMD)/kvpipe-.service.d
 	$(Q)install -m 644 deploy/systemd/*.service deploy/systemd/*.target $(DESTDIR)$(SYSTEMD)
 	$(Q)install -m 644 deploy/systemd/kvpipe-.service.d/*.conf $(DESTDIR)$(SYSTEMD)/kvpipe-.service.d

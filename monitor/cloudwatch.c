@@ -164,27 +164,35 @@ void cloudwatch_add(struct cloudwatch *c, const struct datum *d)
 
 /* ---- sending ---- */
 
-static void drop_first(struct cloudwatch *c)
+static void drop(struct cloudwatch *c, struct waiting *w)
 {
-    struct waiting *w = STAILQ_FIRST(&c->queue);
-    STAILQ_REMOVE_HEAD(&c->queue, entry);
+    STAILQ_REMOVE(&c->queue, w, waiting, entry);
     c->waiting_bytes -= w->body->len;
     blob_unref(&w->body);
     free(w);
 }
 
+/* The oldest goes; one that is under way stays. */
+static void bound(struct cloudwatch *c)
+{
+    struct waiting *w;
+    uint64_t before = c->counts.lost;
+    while (c->waiting_bytes > CLOUDWATCH_WAITING_MAX &&
+           (w = c->call ? STAILQ_NEXT(STAILQ_FIRST(&c->queue), entry) : STAILQ_FIRST(&c->queue))) {
+        drop(c, w);
+        c->counts.lost++;
+    }
+    if (c->counts.lost > before)
+        log_warn("monitor.cloudwatch.dropped",
+                 "requests=%llu cause=\"more than %d MB wait\" do=\"check the uplink and "
+                 "monitor.cloudwatch\"",
+                 (unsigned long long)(c->counts.lost - before), CLOUDWATCH_WAITING_MAX >> 20);
+}
+
 void cloudwatch_end(struct cloudwatch *c)
 {
     finish_body(c);
-    /* the first may be under way: it stays */
-    while (c->waiting_bytes > CLOUDWATCH_WAITING_MAX && STAILQ_FIRST(&c->queue) && !c->call) {
-        drop_first(c);
-        c->counts.lost++;
-        log_warn("monitor.cloudwatch.dropped",
-                 "lost=%llu cause=\"more wait than %d MB\" do=\"check the uplink and "
-                 "monitor.cloudwatch\"",
-                 (unsigned long long)c->counts.lost, CLOUDWATCH_WAITING_MAX >> 20);
-    }
+    bound(c);
     if (!c->call && !evtimer_pending(c->timer, NULL))
         send_next(c);
 }
@@ -228,7 +236,7 @@ static void on_answer(void *arg, const struct api_answer *a)
         if (c->failing)
             log_info("monitor.cloudwatch.works", "url=%s", c->conf->url);
         c->failing = false;
-        drop_first(c);
+        drop(c, STAILQ_FIRST(&c->queue));
     } else if (is_passing(a)) {
         if (a->status == 401 || a->status == 403)
             credentials_refused(c->api.credentials);
@@ -240,7 +248,7 @@ static void on_answer(void *arg, const struct api_answer *a)
                   "url=%s error=\"%s\" effect=\"these metrics are lost\" do=\"check "
                   "monitor.cloudwatch\"",
                   c->conf->url, why);
-        drop_first(c);
+        drop(c, STAILQ_FIRST(&c->queue));
     }
     send_next(c);
 }
@@ -308,7 +316,7 @@ void cloudwatch_destroy(struct cloudwatch **cp)
         return;
     api_cancel(&c->call);
     while (STAILQ_FIRST(&c->queue))
-        drop_first(c);
+        drop(c, STAILQ_FIRST(&c->queue));
     if (c->api.credentials)
         credentials_destroy(c->api.credentials);
     if (c->http)
@@ -321,4 +329,9 @@ void cloudwatch_destroy(struct cloudwatch **cp)
 struct cloudwatch_counts cloudwatch_counts(const struct cloudwatch *c)
 {
     return c->counts;
+}
+
+size_t cloudwatch_waiting_bytes(const struct cloudwatch *c)
+{
+    return c->waiting_bytes;
 }

@@ -24,10 +24,10 @@ void cloudwatch_destroy(struct cloudwatch **c);
 void cloudwatch_begin(struct cloudwatch *c, const char *space, int64_t wall_ns);
 void cloudwatch_add(struct cloudwatch *c, const struct datum *d);
 void cloudwatch_end(struct cloudwatch *c);
-/* Requests accepted, refused for good or dropped. */
-struct cloudwatch_counts {
-    uint64_t accepted, lost;
+struct cloudwatch_counts {   /* of requests */
+    uint64_t accepted, lost; /* lost: refused for good, or dropped */
 };
 struct cloudwatch_counts cloudwatch_counts(const struct cloudwatch *c);
+size_t cloudwatch_waiting_bytes(const struct cloudwatch *c);
 
 #endif
