@@ -4,10 +4,13 @@
 #include <check.h>
 #include <dirent.h>
 #include <errno.h>
+#include <ftw.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -19,11 +22,71 @@
 #include "server/kms.h"
 #include "server/store.h"
 
+/* What was synced when: these stand in front of the C library's for the server and for sqlite. */
+static struct {
+    char path[400];
+    long size;
+    int order;
+} synced[256];
+static int nsynced, order;
+static pthread_mutex_t synced_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void note_synced(const char *path, long size)
+{
+    pthread_mutex_lock(&synced_lock);
+    int i = 0;
+    while (i < nsynced && strcmp(synced[i].path, path) != 0)
+        i++;
+    ck_assert_int_lt(i, 256);
+    nsynced += i == nsynced;
+    snprintf(synced[i].path, sizeof synced[i].path, "%s", path);
+    synced[i].size = size;
+    synced[i].order = ++order;
+    pthread_mutex_unlock(&synced_lock);
+}
+
+static void note_synced_fd(int fd)
+{
+    char link[64], path[400];
+    struct stat sb;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(link, path, sizeof path - 1);
+    if (n <= 0 || fstat(fd, &sb) < 0)
+        return;
+    path[n] = '\0';
+    note_synced(path, (long)sb.st_size);
+}
+
+int fdatasync(int fd)
+{
+    note_synced_fd(fd);
+    return (int)syscall(SYS_fdatasync, fd);
+}
+
+int fsync(int fd)
+{
+    note_synced_fd(fd);
+    return (int)syscall(SYS_fsync, fd);
+}
+
+static int note_file(const char *path, const struct stat *sb, int type, struct FTW *at)
+{
+    if (type == FTW_F && strstr(path, ".mkv"))
+        note_synced(path, (long)sb->st_size);
+    return 0;
+}
+
 static struct event_base *base;
 static struct store *store;
 static char dir[64];
 static int waiting, last_result, stored_count;
 static struct kms *kms;
+
+int syncfs(int fd)
+{
+    nftw(dir, note_file, 8, FTW_PHYS);
+    return (int)syscall(SYS_syncfs, fd);
+}
 
 static void open_store(void)
 {
@@ -414,6 +477,57 @@ START_TEST(transaction_that_sqlite_ended_takes_nothing_more)
 }
 END_TEST
 
+/* ---- what PERSISTED means ---- */
+
+static int synced_at(const char *path, long size)
+{
+    int at = 0;
+    pthread_mutex_lock(&synced_lock);
+    for (int i = 0; i < nsynced; i++)
+        if (!strcmp(synced[i].path, path) && synced[i].size >= size)
+            at = synced[i].order;
+    pthread_mutex_unlock(&synced_lock);
+    return at;
+}
+
+static void stored_and_synced(void *arg, struct fragment *f, int result)
+{
+    const struct stream *st = arg;
+    char path[400], wal[128], folder[400];
+    ck_assert_int_eq(result, 1);
+    snprintf(path, sizeof path, "%s/%s/%04u.mkv", dir, st->folder, f->row.file);
+    snprintf(folder, sizeof folder, "%s/%s", dir, st->folder);
+    snprintf(wal, sizeof wal, "%s/index.sqlite-wal", dir);
+    int data = synced_at(path, (long)(f->row.offset + f->row.length)), row = synced_at(wal, 1);
+    ck_assert_int_gt(data, 0);
+    ck_assert_int_gt(row, data);
+    ck_assert_int_gt(synced_at(folder, 0), 0);
+    waiting--;
+}
+
+/* One stream's file is synced by itself, many by one syncfs. */
+START_TEST(no_fragment_is_persisted_before_file_folder_and_index_are_synced)
+{
+    static const char text[] = "fragment";
+    struct stream *st[16];
+    int n = _i;
+    for (int i = 0; i < n; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "s%d", i);
+        st[i] = make(name, 1);
+    }
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < n; i++) {
+            struct fragment *f = fragment_new(blob_copy("HEAD", 4), blob_copy(text, sizeof text));
+            f->row.seq = stream_next_seq(st[i], (round + 1) * NS_PER_S);
+            waiting++;
+            stream_add(st[i], f, stored_and_synced, st[i]);
+        }
+        wait_done();
+    }
+}
+END_TEST
+
 /* ---- what a disk can do ---- */
 
 static void path_of(const struct stream *st, const char *name, char out[400])
@@ -734,11 +848,13 @@ START_TEST(archive_of_an_older_version_is_taken_over)
     snprintf(cmd, sizeof cmd, "%s/index.sqlite", dir);
     sqlite3 *db;
     ck_assert_int_eq(sqlite3_open(cmd, &db), SQLITE_OK);
-    ck_assert_int_eq(sqlite3_exec(db,
-                                  "ALTER TABLE files DROP COLUMN wrapped; ALTER TABLE streams DROP "
-                                  "COLUMN settings; ALTER TABLE fragments DROP COLUMN frames; PRAGMA user_version=1",
-                                  NULL, NULL, NULL),
-                     SQLITE_OK);
+    ck_assert_int_eq(
+        sqlite3_exec(
+            db,
+            "ALTER TABLE files DROP COLUMN wrapped; ALTER TABLE streams DROP "
+            "COLUMN settings; ALTER TABLE fragments DROP COLUMN frames; PRAGMA user_version=1",
+            NULL, NULL, NULL),
+        SQLITE_OK);
     sqlite3_close(db);
     open_store();
     st = store_find(store, "a");
@@ -820,6 +936,7 @@ int main(void)
     tcase_add_test(t, deleted_stream_takes_no_more_and_leaves_nothing);
     tcase_add_test(t, failed_write_leaves_file_and_index_as_they_were);
     tcase_add_test(t, transaction_that_sqlite_ended_takes_nothing_more);
+    tcase_add_loop_test(t, no_fragment_is_persisted_before_file_folder_and_index_are_synced, 1, 11);
     tcase_add_test(t, file_cut_at_any_byte_keeps_what_is_whole);
     tcase_add_test(t, missing_file_takes_only_its_own_fragments);
     tcase_add_test(t, missing_folder_is_not_taken_for_an_empty_one);
