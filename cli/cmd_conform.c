@@ -69,8 +69,8 @@ static bool judge(struct conform_kit *k, const struct conform_rule *r)
     conform_reset(k);
     if (k->exec && !up) {
         conform_kill(k, SIGKILL);
-        up = conform_start(k);
-        conform_reset(k);
+        if ((up = conform_start(k)))
+            conform_reset(k);
     }
     bool kept = up && r->run(k);
     if (k->fault[0]) { /* the cause of whatever the rule missed */
@@ -182,7 +182,7 @@ static int run(int argc, char **argv)
     log_set_level(LOG_NONE);
     signal(SIGPIPE, SIG_IGN);
     if (conform_prepare(&k) < 0) {
-        perror("kvpipe: a folder for the stage under /tmp");
+        perror("kvpipe: a folder for the stage under TMPDIR or /tmp");
         return 1;
     }
     int code = 1;

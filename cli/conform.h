@@ -63,7 +63,7 @@ struct conform_log {
 struct conform_kit {
     enum conform_stage stage;
     const char *stage_name, *exec;
-    char dir[64];
+    char dir[80];
     char *above, *below; /* addresses: where the kit binds; where the stage does */
     double slow;         /* stretches every limit */
     pid_t pid;           /* 0: not ours */

@@ -17,6 +17,8 @@ static bool any_item(struct conform_kit *k)
 /* The judged stream, open, after the kit said Hello anew; answers by itself unless told. */
 static struct conform_log *fresh(struct conform_kit *k)
 {
+    while (conform_heard(k, CONFORM_BELOW, LINK_OPEN, NULL))
+        ;
     conform_hello(k, 0);
     if (conform_await(k, CONFORM_BELOW, LINK_OPEN, NULL))
         return conform_log(k, NULL);
@@ -72,8 +74,9 @@ static bool frames(struct conform_kit *k)
     forget_items(l);
     if (!more(k, l, 20))
         return false;
+    CONFORM_WHILE(k, !l->formats[0]);
     int64_t last = 0;
-    for (unsigned i = 0; i < l->nitems; i++) {
+    for (unsigned i = 0; l->formats[0] && i < l->nitems; i++) {
         const struct link_item *it = &l->items[i];
         if (it->track != 1 || it->gap)
             continue;
@@ -156,6 +159,7 @@ static bool beats_below(struct conform_kit *k)
     struct conform_log *l = fresh(k);
     if (!l || !more(k, l, 2))
         return false;
+    conform_pump(k, QUIET_MS);
     while (conform_heard(k, CONFORM_BELOW, LINK_OPEN, l->stream))
         ;
     l->hidden = true;

@@ -260,6 +260,7 @@ static bool nothing_sent(struct conform_kit *k)
     struct conform_log *l = flowing(k, "conform-beats-below", 3);
     if (!l)
         return false;
+    conform_pump(k, QUIET_MS);
     while (conform_heard(k, CONFORM_BELOW, LINK_OPEN, l->stream))
         ;
     l->hidden = true; /* heartbeats from below do not know the session */
@@ -309,8 +310,8 @@ static bool key_first(struct conform_kit *k)
         return false;
     conform_frame(k, s, 7);
     struct conform_log *l = conform_log(k, s->stream);
-    CONFORM_WHILE(k, !l->nitems);
-    if (!l->nitems || l->items[0].gap)
+    CONFORM_WHILE(k, !l->nitems || !l->formats[0]);
+    if (!l->nitems || !l->formats[0] || l->items[0].gap)
         return conform_fail(k, "the first picture of a session does not come out");
     if (!l->items[0].key || l->items[0].fragment_ns != l->items[0].pts_ns)
         return conform_fail(k, "the first picture of a session is no key frame that begins a "
@@ -367,7 +368,9 @@ static bool pieces(struct conform_kit *k)
     struct conform_log *l = flowing(k, "conform-pieces", 30);
     if (!l)
         return false;
-    if (!l->formats[0]->segment || !starts_with(l->formats[0]->segment, MKV_ID_EBML))
+    CONFORM_WHILE(k, !l->formats[0]);
+    if (!l->formats[0] || !l->formats[0]->segment ||
+        !starts_with(l->formats[0]->segment, MKV_ID_EBML))
         return conform_fail(k, "the format carries no segment header");
     for (unsigned i = 0; i < 30; i++) {
         const struct link_item *it = &l->items[i];
@@ -390,7 +393,8 @@ static bool same_header(struct conform_kit *k)
     struct conform_log *l = flowing(k, "conform-header", HELD);
     if (!l)
         return false;
-    struct blob *before = blob_ref(l->formats[0]->segment);
+    CONFORM_WHILE(k, !l->formats[0]);
+    struct blob *before = l->formats[0] ? blob_ref(l->formats[0]->segment) : NULL;
     conform_hello(k, 0);
     CONFORM_WHILE(k, l->nitems < 2 * HELD);
     struct blob *now = l->formats[0] ? l->formats[0]->segment : NULL;

@@ -58,7 +58,8 @@ static int write_config(struct conform_kit *k)
 
 int conform_prepare(struct conform_kit *k)
 {
-    snprintf(k->dir, sizeof k->dir, "/tmp/kvpipe-conform-XXXXXX");
+    const char *tmp = getenv("TMPDIR");
+    snprintf(k->dir, sizeof k->dir, "%.40s/kvpipe-conform-XXXXXX", tmp && *tmp ? tmp : "/tmp");
     if (!mkdtemp(k->dir))
         return -errno;
     if (!k->above)
