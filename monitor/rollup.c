@@ -83,16 +83,16 @@ void rollup_destroy(struct rollup **rollup)
 {
     struct rollup *r = *rollup;
     *rollup = NULL;
-    for (size_t i = 0; r && i < BUCKETS; i++) {
+    for (size_t i = 0; r && i < BUCKETS; i++)
         for (struct series *s = r->series[i], *next; s; s = next) {
             next = s->next;
             series_free(s);
         }
+    for (size_t i = 0; r && i < BUCKETS; i++) /* no series needs them any more */
         for (struct making *m = r->making[i], *next; m; m = next) {
             next = m->next;
             making_free(m);
         }
-    }
     free(r);
 }
 
