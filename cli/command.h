@@ -11,7 +11,7 @@ struct command {
     int (*run)(int argc, char **argv);
 };
 
-extern const struct command cmd_run, cmd_check, cmd_keys, cmd_conform;
+extern const struct command cmd_run, cmd_reload, cmd_check, cmd_keys, cmd_conform;
 extern const struct command cmd_status, cmd_page, cmd_events, cmd_gaps, cmd_still;
 extern const struct command cmd_keyframe, cmd_metadata, cmd_restart;
 extern const struct command cmd_streams, cmd_fragments, cmd_get_media;

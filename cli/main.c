@@ -8,9 +8,9 @@
 #include "common/log.h"
 
 static const struct command *const commands[] = {
-    &cmd_run,      &cmd_check,    &cmd_status,  &cmd_page,      &cmd_events,
-    &cmd_gaps,     &cmd_still,    &cmd_streams, &cmd_fragments, &cmd_get_media,
-    &cmd_keyframe, &cmd_metadata, &cmd_restart, &cmd_keys,      &cmd_conform,
+    &cmd_run,      &cmd_reload,  &cmd_check,   &cmd_status,    &cmd_page,      &cmd_events,
+    &cmd_gaps,     &cmd_still,   &cmd_streams, &cmd_fragments, &cmd_get_media, &cmd_keyframe,
+    &cmd_metadata, &cmd_restart, &cmd_keys,    &cmd_conform,
 };
 #define COMMANDS (sizeof commands / sizeof *commands)
 

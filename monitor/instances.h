@@ -35,6 +35,7 @@ struct instance {
 struct instances {
     struct event_base *base;
     const struct conf *conf; /* held */
+    const char *fault; /* why the config in the file is not the one that runs; NULL or "": it is */
     char *log_dir;
     struct instance *list;
     size_t count;

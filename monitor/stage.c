@@ -467,6 +467,7 @@ static int setup(struct stage *st)
     const char *log_dir = getenv("KVPIPE_LOG_DIR");
     m->own_log = log_dir ? xasprintf("%s/monitor.log", log_dir) : NULL;
     instances_init(&m->instances, st->base, st->conf, log_dir);
+    m->instances.fault = st->fault;
     m->remote = remote_create(st->base, st->conf);
     int r = open_parts(m);
     if (r < 0) {

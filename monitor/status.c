@@ -269,6 +269,8 @@ json_t *status_make(const struct conf *conf, const struct instances *all,
     set(o, "version", KVPIPE_VERSION);
     json_object_set_new(o, "pid", json_integer(getpid()));
     set(o, "config", conf->file);
+    if (all->fault && *all->fault)
+        set(o, "config_fault", all->fault);
     set(o, "endpoint", conf->endpoint.url);
     json_object_set_new(o, "own_server", json_boolean(conf->endpoint.own));
     if (conf->server.enabled)

@@ -92,6 +92,13 @@ void mux_drop(struct mux *m)
     buf_fini(&m->scratch); /* the largest frame ever is not kept while nothing flows */
 }
 
+void mux_take_metadata(struct mux *m, struct mux *from)
+{
+    metadata_fini(&m->live);
+    m->live = from->live;
+    from->live = (struct metadata){0};
+}
+
 void mux_destroy(struct mux **mp)
 {
     struct mux *m = *mp;

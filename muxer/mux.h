@@ -41,6 +41,8 @@ struct mux_ops {
 /* Borrows conf for its whole life. Returns a new mux without a session. */
 struct mux *mux_create(const struct conf_stream *conf, const struct mux_ops *ops, void *arg);
 void mux_destroy(struct mux **m);
+/* What was put into `from` while it ran (mux_metadata) goes over to m, which has none. */
+void mux_take_metadata(struct mux *m, struct mux *from);
 
 /* Begins a session: `at` is the position of the log. What was put before under the same epoch is
  * remembered as far as it tells which fragment the log has open at `at`: an encoder that restarted

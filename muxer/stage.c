@@ -122,6 +122,15 @@ static void make_room(struct muxer *x)
         }
 }
 
+/* What people put into the stream outlives a change of its settings. */
+static void take_metadata(struct muxer *x, struct stream *s)
+{
+    struct stream *old;
+    TAILQ_FOREACH (old, &x->streams, entry)
+        if (old->stale && strcmp(old->name, s->name) == 0)
+            mux_take_metadata(s->mux, old->mux);
+}
+
 static struct stream *stream_new(struct muxer *x, const char *name)
 {
     struct stream *s = xcalloc(1, sizeof *s);
@@ -130,6 +139,7 @@ static struct stream *stream_new(struct muxer *x, const char *name)
     s->held = conf_hold(x->stage->conf);
     s->mux = mux_create(conf_of(s, name), &mux_ops, s);
     s->name = s->fallback.name;
+    take_metadata(x, s);
     TAILQ_INSERT_TAIL(&x->streams, s, entry);
     x->nstreams++;
     return s;
