@@ -42,8 +42,6 @@ static void take_plan(struct instances *all, struct instance *in, struct plan_en
         conf_release(&old);
     free(in->identity);
     in->identity = stage_identity(all->conf, in->plan->stage, in->plan->stream, in->plan->instance);
-    free(in->program);
-    in->program = in->plan->program ? xstrdup(in->plan->program) : child_program(in->plan->stage);
     in->supervisor.silence_ns = all->conf->monitor.hang_s * NS_PER_S;
     in->supervisor.start_ns = all->conf->monitor.start_s * NS_PER_S;
 }
@@ -294,8 +292,7 @@ static char **replacement_variables(const struct conf *conf, const struct plan_e
 
 static void start(struct instances *all, struct instance *in, int64_t now_ns)
 {
-    struct child_conf cc = {.program = in->program,
-                            .file = all->conf->file,
+    struct child_conf cc = {.file = all->conf->file,
                             .instance = in->plan->instance,
                             .stream = in->plan->stream,
                             .log_path = in->log_path,
@@ -304,6 +301,9 @@ static void start(struct instances *all, struct instance *in, int64_t now_ns)
     if (!is_free(all, in, now_ns))
         return;
     in->blocked_ns = 0;
+    free(in->program); /* looked up each time: an upgrade may take it away for a moment */
+    in->program = in->plan->program ? xstrdup(in->plan->program) : child_program(in->plan->stage);
+    cc.program = in->program;
     char **variables = in->plan->program ? replacement_variables(all->conf, in->plan) : NULL;
     cc.variables = variables;
     int r = child_start(&cc, &in->pid);
