@@ -1,5 +1,6 @@
 """What tests of the monitor share: a small stream, its processes, the commands, and scenes."""
 import os
+import re
 import subprocess
 import sys
 import time
@@ -52,6 +53,15 @@ def processes_of(pipe):
 
 def stages(pipe):
     return {i: p for i, p in pipe.pids().items() if not i.startswith("monitor")}
+
+
+def check_order(text, stages, what):
+    """The stages ended one after the other. A stage that takes long is not waited for by the next: then only that all ended is known."""
+    found = re.findall(r"T(\d+):(\d+):([\d.]+)Z \S kvpipe-(\w+) stage\.(drain|end) ", text)
+    at = [int(h) * 3600 + int(m) * 60 + float(s) for h, m, s, _, _ in found]
+    ends = [s for _, _, _, s, w in found if w == "end"]
+    quick = at and (at[-1] - at[0]) % 86400 < 0.9
+    kv.check(ends == stages if quick else sorted(ends) == sorted(stages), "%s: %s%s" % (what, ends, "" if quick else " (slowly)"))
 
 
 def start_with_logs(pipe):
