@@ -326,16 +326,19 @@ int archive_note_seq(struct archive *a, int64_t stream, int64_t seq)
 }
 
 int archive_sweep(struct archive *a, int64_t stream, const char *folder, struct archive_file *f,
-                  int64_t before_ms)
+                  int64_t before_ms, bool *more)
 {
     int r = begin(a);
     if (r == 0)
         r = next_number(a, f, stream);
     if (r == 0)
-        r = sql_run(a->db, "DELETE FROM fragments WHERE stream=? AND server_ms<?", "ii", stream,
-                    before_ms);
+        r = sql_run(a->db,
+                    "DELETE FROM fragments WHERE stream=? AND seq IN (SELECT seq FROM fragments "
+                    "WHERE stream=? AND server_ms<? ORDER BY server_ms LIMIT ?)",
+                    "iiii", stream, stream, before_ms, (int64_t)ARCHIVE_SWEEP_ROWS);
     if (r)
         return r;
+    *more = sqlite3_changes(a->db) == ARCHIVE_SWEEP_ROWS;
     int64_t open_file = f->fd >= 0 ? (int64_t)f->file : -1;
     sqlite3_stmt *st = sql_prepare(
         a->db,

@@ -76,10 +76,12 @@ int archive_append(struct archive *a, struct archive_file *f, const struct archi
                    const struct blob *header, const struct blob *data, struct archive_row *row);
 /* Keeps the highest number given out, for streams that archive nothing. */
 int archive_note_seq(struct archive *a, int64_t stream, int64_t seq);
-/* Removes the rows of fragments that the server got before `before_ms`, and of files that hold none
- * any more; archive_unlink_swept, after the commit, removes those. */
+#define ARCHIVE_SWEEP_ROWS 2000
+/* Removes the rows of fragments that the server got before `before_ms`, the oldest
+ * ARCHIVE_SWEEP_ROWS of them (*more: there may be others), and of files that hold none any more;
+ * archive_unlink_swept, after the commit, removes those. */
 int archive_sweep(struct archive *a, int64_t stream, const char *folder, struct archive_file *f,
-                  int64_t before_ms);
+                  int64_t before_ms, bool *more);
 void archive_unlink_swept(struct archive *a);
 /* Syncs every file written to, then commits the index. On failure all since the last commit is
  * undone. */

@@ -36,6 +36,7 @@ struct store {
     struct job_thread *writer_thread, *reader_thread;
     char region[65];
     size_t backlog_bytes;
+    bool closing;
     TAILQ_HEAD(, stream) streams;
 };
 
@@ -185,6 +186,7 @@ void store_close(struct store **sp)
     struct store *s = *sp;
     if (!s)
         return;
+    s->closing = true;
     job_thread_stop(&s->reader_thread);
     job_thread_stop(&s->writer_thread);
     struct stream *st;
@@ -654,12 +656,13 @@ struct sweep_job {
     struct job job;
     struct stream *st;
     int64_t before_ms;
+    bool more;
 };
 
 static void sweep_run(struct job *job, void *ctx)
 {
     struct sweep_job *w = (struct sweep_job *)job;
-    job->result = archive_sweep(ctx, w->st->id, w->st->folder, w->st->file, w->before_ms);
+    job->result = archive_sweep(ctx, w->st->id, w->st->folder, w->st->file, w->before_ms, &w->more);
 }
 
 static void sweep_after(struct job *job, void *ctx)
@@ -667,11 +670,17 @@ static void sweep_after(struct job *job, void *ctx)
     archive_unlink_swept(ctx);
 }
 
+/* A month that is given up at once goes in pieces, between which fragments are stored. */
 static void sweep_done(struct job *job)
 {
     struct sweep_job *w = (struct sweep_job *)job;
-    if (job->result)
+    struct store *s = w->st->store;
+    if (job->result) {
         log_warn("server.sweep", "stream=%s error=\"%s\"", w->st->name, strerror(-job->result));
+    } else if (w->more && w->st->status == STREAM_ACTIVE && !s->closing) {
+        job_thread_submit(s->writer_thread, job);
+        return;
+    }
     stream_unref(&w->st);
     free(w);
 }

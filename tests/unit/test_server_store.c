@@ -392,6 +392,21 @@ START_TEST(sweep_removes_old_fragments_and_empty_files)
 }
 END_TEST
 
+START_TEST(sweep_of_very_many_goes_in_pieces_to_the_end)
+{
+    struct stream *st = make("a", 1);
+    int64_t now = clock_wall_ns() / NS_PER_MS;
+    for (int i = 0; i < 2 * ARCHIVE_SWEEP_ROWS + 10; i++)
+        add(st, "HEAD", "old", now - 2 * 3600000 + i);
+    add(st, "OTHER", "new", now);
+    wait_done();
+    store_sweep(store, now * NS_PER_MS);
+    while (files(st) != 1)
+        event_base_loop(base, EVLOOP_ONCE);
+    ck_assert_int_eq(count(st), 1);
+}
+END_TEST
+
 START_TEST(deleted_stream_takes_no_more_and_leaves_nothing)
 {
     struct stream *st = make("a", 1);
@@ -933,6 +948,7 @@ int main(void)
     tcase_add_test(t, torn_tail_is_cut_and_stray_files_go);
     tcase_add_test(t, file_that_lost_its_end_loses_those_rows);
     tcase_add_test(t, sweep_removes_old_fragments_and_empty_files);
+    tcase_add_test(t, sweep_of_very_many_goes_in_pieces_to_the_end);
     tcase_add_test(t, deleted_stream_takes_no_more_and_leaves_nothing);
     tcase_add_test(t, failed_write_leaves_file_and_index_as_they_were);
     tcase_add_test(t, transaction_that_sqlite_ended_takes_nothing_more);
