@@ -65,7 +65,7 @@ static void close_request(struct session *s)
             (f->file->number == last_file && f->offset > last_offset))
             break;
         if (f->sent)
-            f->doubt = open = true;
+            f->doubt = f->untold = open = true;
         f->sent = false;
     }
     if (open) {
@@ -480,7 +480,7 @@ static void lookup_done(void *arg, const struct policy *policy, const char *text
     struct spool_fragment *f = spool_next(s->spool, NULL), *next;
     const struct spool_file *file = f ? f->file : NULL;
     for (; in_range(f, file, asked); f = next, asked++) {
-        f->doubt = false;
+        f->doubt = f->untold = false;
         bool done = f->listed;
         f->listed = false;
         next = spool_next(s->spool, f);

@@ -17,8 +17,10 @@
  * checksum is right.
  *
  * Full. Over max_bytes, drop_oldest deletes files down to the one being written (which is closed at
- * a quarter of the limit); drop_newest logs gaps. When the disk itself is full and there is nothing
- * to delete, writes fail: the stream waits, and capture's window counts what it cannot keep. */
+ * a quarter of the limit), last of all what the endpoint may have got already, since that would be
+ * counted as lost and be archived; drop_newest logs gaps. When the disk itself is full and there is
+ * nothing to delete, writes fail: the stream waits, and capture's window counts what it cannot
+ * keep. */
 #ifndef KVPIPE_UPLOADER_SPOOL_H
 #define KVPIPE_UPLOADER_SPOOL_H
 
@@ -76,6 +78,7 @@ struct spool_fragment {
     bool checked;  /* its checksum was compared */
     bool done;     /* archived, or given up */
     bool sent;     /* its first byte left in the present session */
+    bool untold;   /* it did in an earlier one, and nobody has said yet what became of it */
     bool listed;   /* session.c: the endpoint said that it has it */
     bool doubt;    /* may be archived already: look it up before sending */
     int64_t captured_ns; /* wall clock when capture had its first frame; start_ns where unknown */

@@ -245,16 +245,38 @@ void spool_ledger_fragment(struct spool *s, const struct spool_fragment *f, cons
     }
 }
 
-/* Deletes the oldest file that is archived, else the oldest of all but the last: what it held goes
- * to the ledger. */
+/* True when the endpoint may have got something of it that it has not acked. */
+static bool may_be_archived(const struct spool_file *file)
+{
+    const struct spool_fragment *f;
+    TAILQ_FOREACH (f, &file->fragments, entry)
+        if (!f->done && (f->sent || f->untold))
+            return true;
+    return false;
+}
+
+/* The oldest file that is archived (best one that nobody reads); else the oldest that the endpoint
+ * has not got; else the oldest. Never the last: it is written to. */
+static struct spool_file *victim_of(const struct spool *s)
+{
+    struct spool_file *head = spool_head(s), *first = TAILQ_FIRST(&s->files);
+    struct spool_file *file, *archived = NULL, *unsent = NULL;
+    TAILQ_FOREACH (file, &s->files, entry) {
+        if (file == head)
+            break;
+        if (file->archived && !file->pins)
+            return file;
+        if (!archived && file->archived)
+            archived = file;
+        if (!unsent && !file->archived && !may_be_archived(file))
+            unsent = file;
+    }
+    return archived ? archived : unsent ? unsent : first != head ? first : NULL;
+}
+
 int spool_drop_oldest(struct spool *s)
 {
-    struct spool_file *file, *victim = NULL, *head = spool_head(s);
-    TAILQ_FOREACH (file, &s->files, entry)
-        if (file != head && file->archived && !file->pins && !victim)
-            victim = file;
-    if (!victim && TAILQ_FIRST(&s->files) != head)
-        victim = TAILQ_FIRST(&s->files);
+    struct spool_file *victim = victim_of(s);
     if (!victim)
         return -ENOSPC;
     struct spool_fragment *f;

@@ -76,8 +76,9 @@ uint64_t spool_damage_next(int fd, uint64_t from, uint64_t end, uint64_t broken,
 void spool_cursor_advance(struct spool *s);
 /* Deletes archived files that are old enough. */
 void spool_remove_old(struct spool *s, int64_t wall_ns);
-/* Deletes the oldest file that is archived, else the oldest of all but the last: what it held goes
- * to the ledger. -ENOSPC when there is none. */
+/* Deletes the oldest file that is archived, else the oldest of all but the last (those that the
+ * endpoint may have got, only when there is no other): what it held goes to the ledger. -ENOSPC
+ * when there is none. */
 int spool_drop_oldest(struct spool *s);
 void spool_file_close(struct spool_file *file);
 

@@ -442,6 +442,27 @@ static void let_go(void *arg, struct spool_fragment *f)
         spool_unpin(d->spool, f->file);
 }
 
+START_TEST(full_spool_drops_last_what_the_endpoint_may_have)
+{
+    uint64_t next[LINK_TRACKS_MAX];
+    struct spool_conf c = conf_default();
+    c.file_ns = 2 * NS_PER_S;
+    c.max_bytes = 4000;
+    struct spool *s = open_spool(&c);
+    session(s, 7, 1, next);
+    put_fragments(s, 0, 5);
+    spool_next(s, NULL)->untold = true;
+    put_fragments(s, 5, 15);
+    ck_assert_uint_gt(spool_get_stats(s).dropped, 0);
+    ck_assert_uint_gt(size_of("000001.mkv"), 0);
+    ck_assert_uint_eq(size_of("000002.mkv"), 0);
+    uint64_t frames = 0;
+    for (struct spool_fragment *f = spool_next(s, NULL); f; f = spool_next(s, f))
+        frames += f->count[0] + f->count[1];
+    ck_assert_uint_eq(frames + spool_get_stats(s).dropped, 100);
+    spool_close(&s);
+}
+END_TEST
 START_TEST(full_spool_drops_a_file_that_is_being_sent)
 {
     uint64_t next[LINK_TRACKS_MAX];
@@ -662,6 +683,7 @@ int main(void)
     tcase_add_test(tc, new_file_after_its_time_and_old_one_goes_when_archived);
     tcase_add_test(tc, new_segment_begins_a_new_file);
     tcase_add_test(tc, full_spool_drops_the_oldest_and_counts_it);
+    tcase_add_test(tc, full_spool_drops_last_what_the_endpoint_may_have);
     tcase_add_test(tc, full_spool_drops_a_file_that_is_being_sent);
     tcase_add_test(tc, full_spool_refuses_the_newest_when_told_so);
     tcase_add_test(tc, a_fragment_without_sound_goes_with_a_header_without_sound);
