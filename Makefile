@@ -143,6 +143,11 @@ install: all
 	$(Q)install -m 644 $(wildcard README.md CHANGELOG.md LICENSE) deploy/pipeline.yaml $(DOCS)
 	$(Q)install -m 644 $(wildcard proto/README.md) $(PROTO_SRC) $(DOCS)/proto
 	$(Q)install -m 644 deploy/monitoring/* $(DOCS)/monitoring
+	$(Q)install -d $(DOCS)/examples/capture-device $(DOCS)/examples/encoder-python
+	$(Q)install -m 644 deploy/examples/README.md $(DOCS)/examples
+	$(Q)install -m 644 $(addprefix deploy/examples/capture-device/,Makefile README.md *.c *.h) $(DOCS)/examples/capture-device
+	$(Q)install -m 644 deploy/examples/encoder-python/README.md $(DOCS)/examples/encoder-python
+	$(Q)install -m 755 deploy/examples/encoder-python/encoder.py $(DOCS)/examples/encoder-python
 	$(Q)install -d $(DESTDIR)$(SYSTEMD)/kvpipe-.service.d
 	$(Q)install -m 644 deploy/systemd/*.service deploy/systemd/*.target $(DESTDIR)$(SYSTEMD)
 	$(Q)install -m 644 deploy/systemd/kvpipe-.service.d/*.conf $(DESTDIR)$(SYSTEMD)/kvpipe-.service.d

@@ -36,7 +36,7 @@ STREAM = re.compile(r"[A-Za-z0-9_.-]{1,256}\Z")
 def load_proto():
     """link_pb2, made from the contract's link.proto."""
     here = os.path.dirname(os.path.abspath(__file__))
-    for where in (os.environ.get("KVPIPE_PROTO"), here + "/../../../proto", "/usr/local/share/doc/kvpipe/proto", "/usr/share/doc/kvpipe/proto"):
+    for where in (os.environ.get("KVPIPE_PROTO"), here + "/../../../proto", here + "/../../proto", "/usr/local/share/doc/kvpipe/proto", "/usr/share/doc/kvpipe/proto"):
         if where and os.path.exists(where + "/link.proto"):
             out = tempfile.mkdtemp()
             subprocess.run(["protoc", "--python_out=" + out, "-I", where, where + "/link.proto"], check=True)
