@@ -41,12 +41,14 @@ static char **environment(char *const *more)
     while (more && more[added])
         added++;
     char **env = xcalloc(n + added + 1, sizeof *env);
-    for (size_t i = 0; i < added; i++) /* the first of a name counts */
+    for (size_t i = 0; i < added; i++)
         env[kept++] = more[i];
     for (size_t i = 0; i < n; i++) {
         bool own = false;
         for (size_t k = 0; k < sizeof ours / sizeof *ours; k++)
             own = own || strncmp(environ[i], ours[k], strlen(ours[k])) == 0;
+        for (size_t k = 0; k < added; k++) /* replaced: with its '=' */
+            own = own || strncmp(environ[i], more[k], strcspn(more[k], "=") + 1) == 0;
         if (!own)
             env[kept++] = environ[i];
     }

@@ -106,6 +106,17 @@ START_TEST(what_systemd_told_us_is_not_told_to_it)
 }
 END_TEST
 
+START_TEST(what_it_is_given_goes_before_what_we_have)
+{
+    char said[256];
+    char *const more[] = {"KVPIPE_LISTEN=ipc://a", "KVPIPE_RUN=theirs", NULL};
+    setenv("KVPIPE_RUN", "ours", 1);
+    run("echo \"$KVPIPE_LISTEN $KVPIPE_RUN\"", (struct child_conf){.variables = more}, said,
+        sizeof said);
+    ck_assert_str_eq(said, "ipc://a theirs\n");
+}
+END_TEST
+
 START_TEST(what_cannot_be_started_says_why_and_leaves_no_process)
 {
     pid_t pid = -1;
@@ -151,6 +162,7 @@ int main(void)
     tcase_add_test(t, it_gets_arguments_a_group_of_its_own_and_its_log);
     tcase_add_test(t, it_runs_within_the_limits_of_its_stage);
     tcase_add_test(t, what_systemd_told_us_is_not_told_to_it);
+    tcase_add_test(t, what_it_is_given_goes_before_what_we_have);
     tcase_add_test(t, what_cannot_be_started_says_why_and_leaves_no_process);
     tcase_add_loop_test(t, a_list_of_cpus_is_numbers_and_ranges, 0, sizeof lists / sizeof *lists);
     suite_add_tcase(s, t);
