@@ -52,7 +52,7 @@ static int keyframe(const struct asks *a, const struct evkeyvalq *fields, int64_
     snprintf(text, size, "%s",
              asked ? "asked for a key frame" : "no stage is there to make a key frame");
     if (asked)
-        note(a, stream, "a key frame was asked for");
+        note(a, stream, "was asked for a key frame");
     return asked ? 200 : 503;
 }
 
@@ -69,7 +69,7 @@ static unsigned restart_remote(const struct asks *a, const char *name)
         if ((strcmp(row->instance, name) != 0 && strcmp(row->stage, name) != 0) ||
             remote_restart(a->remote, row->instance) < 0)
             continue;
-        note(a, row->instance, "a restart was asked for");
+        note(a, row->instance, "was asked to restart");
         n++;
     }
     return n;
@@ -87,7 +87,7 @@ static int restart(const struct asks *a, const struct evkeyvalq *fields, int64_t
         int r = instances_restart(a->instances, instance, now_ns);
         if (r < 0)
             continue;
-        note(a, instance, "a restart was asked for");
+        note(a, instance, "was asked to restart");
         n++;
     }
     n += restart_remote(a, name);
@@ -132,10 +132,9 @@ static int metadata(const struct asks *a, const struct evkeyvalq *fields, int64_
         snprintf(text, size, "%s", persistent && !*value ? "taken out" : "put into the stream");
     if (r == 0) {
         char what[METADATA_NAME_MAX_BYTES + 64];
-        snprintf(what, sizeof what, "metadata '%s' was %s", name,
-                 persistent && !*value ? "taken out"
-                 : persistent          ? "put into it for good"
-                                       : "put into it");
+        snprintf(what, sizeof what, "%s metadata '%s'%s",
+                 persistent && !*value ? "no longer has" : "got", name,
+                 persistent && *value ? " for all fragments from now on" : "");
         note(a, stream, what);
     }
     return r == -EINVAL ? 400 : r == -ENOSPC ? 409 : r < 0 ? 503 : 200;

@@ -228,10 +228,10 @@ static void say_losses(struct watch *w, const json_t *before, const json_t *now,
         json_int_t frames = number_of(lost, cause) - number_of(lost_before, cause);
         json_int_t more = number_of(gaps, cause) - number_of(gaps_before, cause);
         if (frames > 0)
-            snprintf(text, sizeof text, "%lld captured frame%s lost: %s", (long long)frames,
+            snprintf(text, sizeof text, "lost %lld captured frame%s: %s", (long long)frames,
                      frames == 1 ? "" : "s", cause);
         else if (more > 0)
-            snprintf(text, sizeof text, "a gap in which nothing was captured: %s", cause);
+            snprintf(text, sizeof text, "has a gap in which nothing was captured: %s", cause);
         else
             continue;
         say(w, wall_ms, frames > 0 ? EVENT_ERROR : EVENT_WARN, frames > 0 ? "lost" : "gap", name,

@@ -187,7 +187,7 @@ START_TEST(frames_that_are_lost_are_said_once)
     see_stream("live", 1, 1, 10); /* of before: no news */
     see_stream("live", 1, 2, 13);
     ck_assert_uint_eq(count(), 1);
-    ck_assert_str_eq(newest("text"), "3 captured frames lost: window_full");
+    ck_assert_str_eq(newest("text"), "lost 3 captured frames: window_full");
     see_stream("live", 1, 2, 13);
     ck_assert_uint_eq(count(), 1);
 }
