@@ -50,10 +50,10 @@ static const struct report_subject *subject_of(const struct report_table *table,
     return NULL;
 }
 
-static enum edge_job job_of(const struct report_subject *s, bool idle)
+static enum edge_job job_of(enum edge_job before, const struct report_subject *s, bool idle)
 {
-    if (!s)
-        return EDGE_RETRYING; /* its process is away: the monitor restarts it */
+    if (!s) /* its process is away: the monitor restarts it */
+        return before == EDGE_DONE || before == EDGE_FATAL ? before : EDGE_RETRYING;
     if (strcmp(s->state, "live") == 0)
         return EDGE_RUNNING;
     if (strcmp(s->state, "failed") == 0)
@@ -79,9 +79,10 @@ void edge_metrics_watch(struct edge_metrics *e, const struct conf *conf,
         const struct report_subject *up = subject_of(table, "uploader", name, now_ns);
         if (!s)
             continue;
-        change(&s->record, job_of(subject_of(table, "capture", name, now_ns), false), &s->failed[0],
-               &s->completed[0]);
-        change(&s->upload, job_of(up, up && !report_subject_value(up, METRIC_BACKLOG_FRAGMENTS)),
+        change(&s->record, job_of(s->record, subject_of(table, "capture", name, now_ns), false),
+               &s->failed[0], &s->completed[0]);
+        change(&s->upload,
+               job_of(s->upload, up, up && !report_subject_value(up, METRIC_BACKLOG_FRAGMENTS)),
                &s->failed[1], &s->completed[1]);
     }
 }
