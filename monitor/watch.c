@@ -154,6 +154,7 @@ static void compare_stage(struct watch *w, const json_t *before, const json_t *n
 
 void watch_stages(struct watch *w, const json_t *stages, int64_t wall_ms)
 {
+    json_t *seen = json_object(); /* what is gone is forgotten */
     const json_t *now;
     size_t i;
     json_array_foreach(stages, i, now)
@@ -163,11 +164,13 @@ void watch_stages(struct watch *w, const json_t *stages, int64_t wall_ms)
         bool ran = json_is_true(json_object_get(before, "ran")) || number_of(now, "pid");
         if (before)
             compare_stage(w, before, now, wall_ms);
-        json_object_set_new(w->stages, name,
+        json_object_set_new(seen, name,
                             json_pack("{s:I,s:s,s:I,s:b}", "pid", number_of(now, "pid"), "state",
                                       text_of(now, "state"), "restarts", number_of(now, "restarts"),
                                       "ran", ran));
     }
+    json_decref(w->stages);
+    w->stages = seen;
 }
 
 /* ---- streams ---- */
@@ -261,6 +264,7 @@ static void compare_stream(struct watch *w, json_t *before, const json_t *now, i
 
 void watch_streams(struct watch *w, const json_t *streams, int64_t wall_ms)
 {
+    json_t *seen = json_object();
     const json_t *now;
     size_t i;
     json_array_foreach(streams, i, now)
@@ -273,6 +277,8 @@ void watch_streams(struct watch *w, const json_t *streams, int64_t wall_ms)
         json_t *entry = json_pack("{s:s,s:s,s:o,s:o,s:i}", "said", text_of(before, "said"), "seen",
                                   text_of(now, "state"), "lost", kept(before, now, "lost"), "gaps",
                                   kept(before, now, "gaps"), "told", (int)told);
-        json_object_set_new(w->streams, name, entry);
+        json_object_set_new(seen, name, entry);
     }
+    json_decref(w->streams);
+    w->streams = seen;
 }
