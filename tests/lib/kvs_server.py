@@ -64,8 +64,8 @@ class Server:
         return self
 
     def __exit__(self, kind, value, trace):
-        if self.process.poll() is None:
-            self.stop()
-        if kind:
+        code = self.stop() if self.process.poll() is None else self.process.returncode
+        if kind or code:
             print(self.log()[-3000:])
         shutil.rmtree(self.dir, ignore_errors=True)
+        assert kind or code == 0, "the server ended with %d" % code
