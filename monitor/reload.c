@@ -22,7 +22,7 @@
 static struct instance *find(struct instances *all, const char *name)
 {
     for (size_t i = 0; i < all->count; i++)
-        if (strcmp(all->list[i].plan->instance, name) == 0)
+        if (!all->list[i].moved && strcmp(all->list[i].plan->instance, name) == 0)
             return &all->list[i];
     return NULL;
 }
