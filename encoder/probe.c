@@ -207,7 +207,7 @@ void probe_choose(const struct conf_video *conf, const struct link_format *forma
 
 struct answer {
     TAILQ_ENTRY(answer) link;
-    const struct conf_video *conf;
+    struct conf_video conf; /* own: a config may go while the answer is of use */
     uint32_t width, height, rate_num, rate_den;
     bool running;
     struct probe_result result;
@@ -228,6 +228,14 @@ struct probe {
     void *arg;
 };
 
+static void answer_free(struct answer *a)
+{
+    free(a->conf.encoder);
+    free(a->conf.profile);
+    free(a->conf.preset);
+    free(a);
+}
+
 static void probe_unref(struct probe *p)
 {
     struct answer *a;
@@ -236,7 +244,7 @@ static void probe_unref(struct probe *p)
         return;
     while ((a = TAILQ_FIRST(&p->answers))) {
         TAILQ_REMOVE(&p->answers, a, link);
-        free(a);
+        answer_free(a);
     }
     close(p->fd);
     pthread_cond_destroy(&p->cond);
@@ -266,7 +274,7 @@ static void work(struct probe *p, struct answer *a)
 
     a->running = true;
     pthread_mutex_unlock(&p->lock);
-    probe_choose(a->conf, &format, probe_try, &result);
+    probe_choose(&a->conf, &format, probe_try, &result);
     pthread_mutex_lock(&p->lock);
     a->running = false;
     a->result = result;
@@ -368,8 +376,8 @@ void probe_destroy(struct probe **pp)
 static bool same_question(const struct answer *a, const struct conf_video *conf,
                           const struct link_format *f)
 {
-    return strcmp(a->conf->encoder, conf->encoder) == 0 &&
-           strcmp(a->conf->profile, conf->profile) == 0 && a->width == f->width &&
+    return strcmp(a->conf.encoder, conf->encoder) == 0 &&
+           strcmp(a->conf.profile, conf->profile) == 0 && a->width == f->width &&
            a->height == f->height;
 }
 
@@ -389,7 +397,7 @@ static void forget(struct probe *p, struct answer *a)
 {
     TAILQ_REMOVE(&p->answers, a, link);
     p->nanswers--;
-    free(a);
+    answer_free(a);
 }
 
 /* Sizes come from outside: only so many are remembered. */
@@ -418,7 +426,10 @@ const struct probe_result *probe_ask(struct probe *p, const struct conf_video *c
     if (!a) {
         make_room(p);
         a = xcalloc(1, sizeof *a);
-        a->conf = conf;
+        a->conf = *conf;
+        a->conf.encoder = xstrdup(conf->encoder);
+        a->conf.profile = xstrdup(conf->profile);
+        a->conf.preset = xstrdup(conf->preset);
         a->width = f->width;
         a->height = f->height;
         a->rate_num = f->rate_num;
