@@ -16,6 +16,7 @@
 #include "common/log.h"
 #include "media/mkv_writer.h"
 #include "server/access.h"
+#include "server/fragment_number.h"
 #include "server/http.h"
 #include "server/kms.h"
 #include "server/service_metrics.h"
@@ -24,9 +25,23 @@
 #define UNSENT_MAX_BYTES (512u << 10)
 #define TAGS_MAX_BYTES 4096
 
-void chunks_time(int64_t ms, char out[32])
+/* Seconds since 1970 with three decimals, as the tags have times. */
+static void format_time(int64_t ms, char out[32])
 {
     snprintf(out, 32, "%" PRId64 ".%03d", ms / 1000, (int)(ms % 1000));
+}
+
+void chunks_head_tags(struct chunks *c, struct buf *out, const char *server_time,
+                      const char *producer_time)
+{
+    char number[FRAGMENT_NUMBER_LEN], server[32], producer[32];
+    fragment_number_format(c->row.seq, number);
+    format_time(c->row.server_ms, server);
+    format_time(c->row.producer_ms, producer);
+    const struct mkv_tag tags[] = {{"AWS_KINESISVIDEO_FRAGMENT_NUMBER", number},
+                                   {server_time, server},
+                                   {producer_time, producer}};
+    mkv_write_tags(out, tags, 3);
 }
 
 static void release(struct chunks *c)

@@ -106,7 +106,9 @@ void chunks_finish(struct chunks *c);
 /* Whether a chunk is under way or the archive is being asked. */
 bool chunks_busy(const struct chunks *c);
 
-/* Seconds since 1970 with three decimals, as the tags have times. */
-void chunks_time(int64_t ms, char out[32]);
+/* The tags in front of a Cluster: the number, and the times of c->row under the operation's names.
+ */
+void chunks_head_tags(struct chunks *c, struct buf *out, const char *server_time,
+                      const char *producer_time);
 
 #endif

@@ -45,14 +45,8 @@ static void chunks_free(struct chunks *c)
 
 static void head_tags(struct chunks *c, struct buf *out)
 {
-    char number[FRAGMENT_NUMBER_LEN], server[32], producer[32];
-    fragment_number_format(c->row.seq, number);
-    chunks_time(c->row.server_ms, server);
-    chunks_time(c->row.producer_ms, producer);
-    const struct mkv_tag tags[] = {{"AWS_KINESISVIDEO_FRAGMENT_NUMBER", number},
-                                   {"AWS_KINESISVIDEO_SERVER_SIDE_TIMESTAMP", server},
-                                   {"AWS_KINESISVIDEO_PRODUCER_SIDE_TIMESTAMP", producer}};
-    mkv_write_tags(out, tags, 3);
+    chunks_head_tags(c, out, "AWS_KINESISVIDEO_SERVER_SIDE_TIMESTAMP",
+                     "AWS_KINESISVIDEO_PRODUCER_SIDE_TIMESTAMP");
 }
 
 static void sent(struct chunks *c)
