@@ -5,6 +5,7 @@
 #include "encoder/stage.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -21,6 +22,7 @@
 #include "encoder/encoder_stream.h"
 #include "encoder/probe.h"
 
+#define HEAPS 2
 #define TICK_MS 250
 #define RAW_VIDEO_ITEMS 48
 #define RAW_VIDEO_BYTES (192ull << 20)
@@ -234,10 +236,13 @@ static void probe_ahead(struct encoder *e)
     }
 }
 
+/* Each new session is new threads. The C library would give them up to eight heaps a core, each of
+ * which keeps what was once used. */
 static int start_gstreamer(void)
 {
     GError *error = NULL;
 
+    mallopt(M_ARENA_MAX, HEAPS);
     if (gst_init_check(NULL, NULL, &error))
         return 0;
     log_error("encoder.gstreamer", "error=\"%s\"", error ? error->message : "unknown");
