@@ -3,7 +3,6 @@
 Keeps every item, sends within the credit, opens anew on every Hello. One video track, fragments of 25 frames; every payload
 carries its number as #00000042#.
 """
-import os
 import random
 import struct
 import subprocess
@@ -12,32 +11,13 @@ import time
 
 import zmq
 from kv import program, wait_for
+from matroska import UNKNOWN, avc_track, block, cluster, ebml, element, ident, number, tags
 
 FPS, SIZE = 25, 1500
-
-
-def vint(n):
-    for width in range(1, 9):
-        if n < (1 << 7 * width) - 1:
-            return (n | 1 << 7 * width).to_bytes(width, "big")
-
-
-def element(id_hex, body):
-    return bytes.fromhex(id_hex) + vint(len(body)) + body
-
-
-def uint(id_hex, n):
-    return element(id_hex, n.to_bytes(max(1, (n.bit_length() + 7) // 8), "big"))
-
-
-UNKNOWN = b"\x01" + b"\xff" * 7
 AVCC = bytes.fromhex("0142c01effe1000967" "42c01ed90141fb" "01000468" "ce3c80")
-SEGMENT = (element("1A45DFA3", uint("4286", 1) + uint("42F7", 1) + uint("42F2", 4) + uint("42F3", 8) +
-                   element("4282", b"matroska") + uint("4287", 4) + uint("4285", 2)) +
-           bytes.fromhex("18538067") + UNKNOWN +
-           element("1549A966", uint("2AD7B1", 1000000) + element("4D80", b"test") + element("5741", b"test")) +
-           element("1654AE6B", element("AE", uint("D7", 1) + uint("73C5", 1) + uint("83", 1) + element("86", b"V_MPEG4/ISO/AVC") +
-                                       element("63A2", AVCC) + element("E0", uint("B0", 64) + uint("BA", 64)))))
+SEGMENT = (ebml(4) + ident("Segment") + UNKNOWN +
+           element("Info", number("TimecodeScale", 1000000) + element("MuxingApp", b"test") + element("WritingApp", b"test")) +
+           element("Tracks", avc_track(AVCC, 64, 64)))
 
 
 def compile_proto(where):
@@ -113,10 +93,9 @@ class Muxer:
         piece = b""
         if index == 0:
             piece = self.tags_of(seq // FPS)
-            piece += bytes.fromhex("1F43B675") + UNKNOWN + uint("E7", start)
+            piece += cluster(start)
         data = struct.pack(">I", SIZE - 4) + (b"\x65" if index == 0 else b"\x41") + b"#%08d#" % seq
-        block = b"\x81" + struct.pack(">h", pts - start) + (b"\x80" if index == 0 else b"\0") + data.ljust(SIZE, b"\xaa")
-        piece += element("A3", block)
+        piece += block(1, pts - start, data.ljust(SIZE, b"\xaa"), index == 0)
         f = self.pb.Frame(stream=self.stream, vector=self.vector(), track=1, seq=seq, key=index == 0, pts_ns=pts * 10**6,
                           dts_ns=pts * 10**6, duration_ns=10**9 // FPS, fragment_ns=start * 10**6, format=2,
                           captured_ns=time.time_ns())
@@ -130,8 +109,7 @@ class Muxer:
         owner = fragment - (fragment > 0)
         if not self.tags or fragment == 1:
             return b""
-        return element("1254C367", element("7373", b"".join(
-            element("67C8", element("45A3", b"t%d" % i) + element("4487", b"of-%06d" % owner)) for i in range(self.tags))))
+        return tags(*(("t%d" % i, "of-%06d" % owner) for i in range(self.tags)))
 
     def work(self):
         self.receive()

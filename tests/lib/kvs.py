@@ -1,17 +1,9 @@
-"""A client of the server by boto3, with the keys that the server made."""
-import configparser
-
-import boto3
-import botocore.config
+"""What a pipeline's server has of a stream, by boto3 with the keys that it made."""
+from kvserver import client_of, credentials_of
 
 
 def client(service, url, keys):
-    c = configparser.ConfigParser()
-    c.read(keys)
-    section = c[c.sections()[0]]
-    return boto3.session.Session().client(service, endpoint_url=url, region_name="us-west-2", aws_access_key_id=section["aws_access_key_id"],
-                        aws_secret_access_key=section["aws_secret_access_key"],
-                        config=botocore.config.Config(retries={"max_attempts": 5}))
+    return client_of(service, url, credentials_of(keys), retries={"max_attempts": 5})
 
 
 def list_fragments(url, keys, stream, start_ms):

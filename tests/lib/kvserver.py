@@ -83,12 +83,15 @@ class Server:
     def kill(self):
         self.process.kill()
         self.process.wait()
+        self.process = None
 
     def stop(self):
-        if self.process and self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+        """Ends it. One that does not end well, or has ended by itself, is a failure."""
+        if self.process:
+            self.process.send_signal(signal.SIGTERM)  # nothing once it has ended
             if self.process.wait(20 * kv.SLOW) or kv.SANITIZER.search(self.log()):
                 kv.check(False, "the server ends well when told to: exit %d" % self.process.returncode)
+            self.process = None
 
     def close(self):
         """Stops it and removes the folder; with failures its log is shown."""
@@ -110,17 +113,15 @@ class Server:
         self.close()
 
     def credentials(self, profile="default"):
-        c = configparser.ConfigParser()
-        c.read(self.keys_path)
-        return botocore.credentials.Credentials(c[profile]["aws_access_key_id"], c[profile]["aws_secret_access_key"],
-                                                c[profile].get("aws_session_token"))
+        return credentials_of(self.keys_path, profile)
+
+    def pair(self, profile="default"):
+        """(access key, secret)"""
+        k = self.credentials(profile)
+        return k.access_key, k.secret_key
 
     def client(self, service="kinesisvideo", profile="default", credentials=None, **config):
-        k = credentials or self.credentials(profile)
-        return boto3.session.Session().client(
-            service, endpoint_url=self.url, region_name=REGION, verify=self.ca, aws_access_key_id=k.access_key,
-            aws_secret_access_key=k.secret_key, aws_session_token=k.token,
-            config=botocore.config.Config(**dict({"retries": {"max_attempts": 0}, "parameter_validation": False}, **config)))
+        return client_of(service, self.url, credentials or self.credentials(profile), self.ca, **config)
 
     def signed(self, path, body, credentials=None, method="POST", service="kinesisvideo", **headers):
         """Headers of a request signed by botocore."""
@@ -159,6 +160,21 @@ class Server:
         """A plain or TLS socket to it."""
         s = socket.create_connection(("127.0.0.1", self.port), 20)
         return self.tls_context().wrap_socket(s, server_hostname="127.0.0.1") if self.ca else s
+
+
+def credentials_of(path, profile="default"):
+    c = configparser.ConfigParser()
+    c.read(path)
+    return botocore.credentials.Credentials(c[profile]["aws_access_key_id"], c[profile]["aws_secret_access_key"],
+                                            c[profile].get("aws_session_token"))
+
+
+def client_of(service, url, k, ca=None, **config):
+    """boto3's client of the endpoint at a URL, with the credentials k. It asks once, and leaves what is valid to the endpoint."""
+    return boto3.session.Session().client(
+        service, endpoint_url=url, region_name=REGION, verify=ca, aws_access_key_id=k.access_key,
+        aws_secret_access_key=k.secret_key, aws_session_token=k.token,
+        config=botocore.config.Config(**dict({"retries": {"max_attempts": 0}, "parameter_validation": False}, **config)))
 
 
 def error_of(call, *args, **kwargs):

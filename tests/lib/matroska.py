@@ -41,14 +41,17 @@ def number(name, n):
 UNKNOWN = b"\x01" + b"\xff" * 7
 
 
+def ebml(version):
+    return element("EBML", number("EBMLVersion", 1) + number("EBMLReadVersion", 1) + number("EBMLMaxIDLength", 4) +
+                   number("EBMLMaxSizeLength", 8) + element("DocType", b"matroska") + number("DocTypeVersion", version) +
+                   number("DocTypeReadVersion", 2))
+
+
 def head(tracks, scale_ns=1000000, app=b"stock"):
     """EBML head, Segment of unknown size, Info and the TrackEntry elements `tracks`."""
-    ebml = element("EBML", number("EBMLVersion", 1) + number("EBMLReadVersion", 1) + number("EBMLMaxIDLength", 4) +
-                   number("EBMLMaxSizeLength", 8) + element("DocType", b"matroska") + number("DocTypeVersion", 2) +
-                   number("DocTypeReadVersion", 2))
     info = element("Info", element("SegmentUID", bytes(range(16))) + number("TimecodeScale", scale_ns) +
                    element("Title", app) + element("MuxingApp", app) + element("WritingApp", app))
-    return ebml + ident("Segment") + UNKNOWN + info + element("Tracks", b"".join(tracks))
+    return ebml(2) + ident("Segment") + UNKNOWN + info + element("Tracks", b"".join(tracks))
 
 
 def track(n=1):
@@ -56,6 +59,13 @@ def track(n=1):
     return element("TrackEntry", number("TrackNumber", n) + number("TrackUID", n) + number("TrackType", 1) +
                    element("CodecID", b"V_UNCOMPRESSED") + element("Video", number("PixelWidth", 16) + number("PixelHeight", 16) +
                            element("ColourSpace", b"I420")))
+
+
+def avc_track(record, width, height):
+    """Track 1, H.264 with this configuration record."""
+    return element("TrackEntry", number("TrackNumber", 1) + number("TrackUID", 1) + number("TrackType", 1) +
+                   element("CodecID", b"V_MPEG4/ISO/AVC") + element("CodecPrivate", record) +
+                   element("Video", number("PixelWidth", width) + number("PixelHeight", height)))
 
 
 def block(track_number, relative, payload, key=True):

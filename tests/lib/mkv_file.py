@@ -2,7 +2,7 @@
 import subprocess
 
 import kv
-from fake_muxer import UNKNOWN, element, uint
+from matroska import UNKNOWN, avc_track, block, ebml, element, ident, number
 
 
 def video_of(path):
@@ -22,16 +22,11 @@ def video_of(path):
 
 def write(path, record, frames, width=320, height=240):
     """Each frame in a Cluster of its own, which is what lets times go anywhere."""
-    track = (uint("D7", 1) + uint("73C5", 1) + uint("83", 1) + element("86", b"V_MPEG4/ISO/AVC") + element("63A2", record) +
-             element("E0", uint("B0", width) + uint("BA", height)))
     with open(path, "wb") as f:
-        f.write(element("1A45DFA3", uint("4286", 1) + uint("42F7", 1) + uint("42F2", 4) + uint("42F3", 8) + element("4282", b"matroska") +
-                        uint("4287", 4) + uint("4285", 2)))
-        f.write(bytes.fromhex("18538067") + UNKNOWN)
-        f.write(element("1549A966", uint("2AD7B1", 1000000)) + element("1654AE6B", element("AE", track)))
+        f.write(ebml(4) + ident("Segment") + UNKNOWN)
+        f.write(element("Info", number("TimecodeScale", 1000000)) + element("Tracks", avc_track(record, width, height)))
         for ms, key, payload in frames:
-            block = b"\x81\0\0" + (b"\x80" if key else b"\0") + payload
-            f.write(element("1F43B675", uint("E7", ms) + element("A3", block)))
+            f.write(element("Cluster", number("Timecode", ms) + block(1, 0, payload, key)))
     return path
 
 
