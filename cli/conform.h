@@ -164,6 +164,8 @@ struct conform_session *conform_open(struct conform_kit *k, const char *stream, 
 /* The same and waits for Resume. NULL after setting why. */
 struct conform_session *conform_opened(struct conform_kit *k, const char *stream, uint64_t g,
                                        uint64_t base);
+/* The same, and frame 0 is sent and acked. */
+struct conform_session *conform_begun(struct conform_kit *k, const char *stream, uint64_t g);
 /* Sends frame `seq` of track 1, when the credit allows it, and counts it as sent. */
 void conform_frame(struct conform_kit *k, struct conform_session *s, uint64_t seq);
 /* The same without counting it, under any vector. */

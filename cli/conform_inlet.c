@@ -150,12 +150,9 @@ static bool twice(struct conform_kit *k)
 
 static bool foreign(struct conform_kit *k)
 {
-    struct conform_session *s = conform_opened(k, NAME("foreign"), 3, 0);
+    struct conform_session *s = conform_begun(k, NAME("foreign"), 3);
     struct link_vector other;
     if (!s)
-        return false;
-    conform_frame(k, s, 0);
-    if (!conform_safe(k, s, 1))
         return false;
     for (uint64_t g = 2; g <= 9; g += 7) { /* passed over already; never opened */
         other = s->vector;
@@ -172,12 +169,9 @@ static bool foreign(struct conform_kit *k)
 
 static bool format(struct conform_kit *k)
 {
-    struct conform_session *s = conform_opened(k, NAME("format"), 1, 0);
+    struct conform_session *s = conform_begun(k, NAME("format"), 1);
     struct link_msg m = {.type = LINK_FRAME};
     if (!s)
-        return false;
-    conform_frame(k, s, 0);
-    if (!conform_safe(k, s, 1))
         return false;
     s->hidden = true;
     m.vector = s->vector;
@@ -194,11 +188,8 @@ static bool format(struct conform_kit *k)
 
 static bool lost_frame(struct conform_kit *k)
 {
-    struct conform_session *s = conform_opened(k, NAME("lost-frame"), 1, 0);
+    struct conform_session *s = conform_begun(k, NAME("lost-frame"), 1);
     if (!s)
-        return false;
-    conform_frame(k, s, 0);
-    if (!conform_safe(k, s, 1))
         return false;
     s->next.next[0] = 2; /* heartbeats now tell of a frame 1 that never came */
     return conform_await(k, CONFORM_ABOVE, LINK_HELLO, NULL) ||
@@ -247,11 +238,8 @@ static void send_bad(struct conform_kit *k, const struct conform_session *s)
 
 static bool bad_bytes(struct conform_kit *k)
 {
-    struct conform_session *s = conform_opened(k, NAME("bad-bytes"), 1, 0);
+    struct conform_session *s = conform_begun(k, NAME("bad-bytes"), 1);
     if (!s)
-        return false;
-    conform_frame(k, s, 0);
-    if (!conform_safe(k, s, 1))
         return false;
     send_bad(k, s);
     struct link_msg half = {.type = LINK_GAP, .vector = s->vector};
@@ -272,11 +260,8 @@ static bool bad_bytes(struct conform_kit *k)
 
 static bool reconnect(struct conform_kit *k)
 {
-    struct conform_session *s = conform_opened(k, NAME("reconnect"), 1, 0);
+    struct conform_session *s = conform_begun(k, NAME("reconnect"), 1);
     if (!s)
-        return false;
-    conform_frame(k, s, 0);
-    if (!conform_safe(k, s, 1))
         return false;
     s->hidden = true; /* what the kit says must be in order at once after the cut */
     conform_cut_above(k);
@@ -323,11 +308,8 @@ static bool restart(struct conform_kit *k)
 
 static bool leaving(struct conform_kit *k)
 {
-    struct conform_session *s = conform_opened(k, NAME("leaving"), 1, 0);
+    struct conform_session *s = conform_begun(k, NAME("leaving"), 1);
     if (!s)
-        return false;
-    conform_frame(k, s, 0);
-    if (!conform_safe(k, s, 1))
         return false;
     conform_kill(k, SIGTERM);
     struct heard *h = conform_await(k, CONFORM_ABOVE, LINK_CLOSE, "");

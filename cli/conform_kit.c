@@ -629,6 +629,15 @@ struct conform_session *conform_opened(struct conform_kit *k, const char *stream
     return NULL;
 }
 
+struct conform_session *conform_begun(struct conform_kit *k, const char *stream, uint64_t g)
+{
+    struct conform_session *s = conform_opened(k, stream, g, 0);
+    if (!s)
+        return NULL;
+    conform_frame(k, s, 0);
+    return conform_safe(k, s, 1) ? s : NULL;
+}
+
 void conform_frame_as(struct conform_kit *k, struct conform_session *s,
                       const struct link_vector *vector, uint64_t seq)
 {

@@ -345,13 +345,10 @@ static void on_silence(evutil_socket_t fd, short what, void *arg)
 
 static int start_flow(struct flow *f, const char *url, json_t *body)
 {
-    char hash[SIGV4_HEX_LEN], *text = json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(15));
+    char *text = json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(15));
     struct api_headers h = {.n = 0};
-    sigv4_sha256_hex(text, strlen(text), hash);
-    api_headers_add(&h, "Content-Type", "application/json");
-    api_headers_add(&h, "User-Agent", "kvpipe/%s", KVPIPE_VERSION);
-    int r = api_sign(&f->s->api, url, hash, &h);
     struct blob *blob = blob_copy(text, strlen(text));
+    int r = api_sign_post(&f->s->api, url, "application/json", blob, &h);
     struct http_request req = {.method = "POST",
                                .url = url,
                                .headers = (const char *const *)h.line,

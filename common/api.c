@@ -320,16 +320,22 @@ static void on_done(void *arg, const struct http_response *res)
     free(c);
 }
 
+int api_sign_post(struct api *api, const char *url, const char *type, const struct blob *body,
+                  struct api_headers *h)
+{
+    char hash[SIGV4_HEX_LEN];
+    sigv4_sha256_hex(body->data, body->len, hash);
+    api_headers_add(h, "Content-Type", "%s", type);
+    api_headers_add(h, "User-Agent", "kvpipe/%s", KVPIPE_VERSION);
+    return api_sign(api, url, hash, h);
+}
+
 int api_post_bytes(struct api *api, const char *url, const char *type, struct blob *body,
                    void (*done)(void *arg, const struct api_answer *a), void *arg,
                    struct api_call **out)
 {
-    char hash[SIGV4_HEX_LEN];
     struct api_headers h = {.n = 0};
-    sigv4_sha256_hex(body->data, body->len, hash);
-    api_headers_add(&h, "Content-Type", "%s", type);
-    api_headers_add(&h, "User-Agent", "kvpipe/%s", KVPIPE_VERSION);
-    int r = api_sign(api, url, hash, &h);
+    int r = api_sign_post(api, url, type, body, &h);
     if (r == 0) {
         struct api_call *c = xcalloc(1, sizeof *c);
         struct http_request req = {.method = "POST",

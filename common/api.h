@@ -48,6 +48,10 @@ void api_headers_fini(struct api_headers *h);
  * -EKEYEXPIRED (then it asks the endpoint for the time: ours may be wrong), -EINVAL for a bad URL.
  */
 int api_sign(struct api *api, const char *url, const char *payload_hash, struct api_headers *h);
+/* The headers of a POST of `body` (borrowed) of this Content-Type: who asks, and api_sign()'s,
+ * which says what is returned. */
+int api_sign_post(struct api *api, const char *url, const char *type, const struct blob *body,
+                  struct api_headers *h);
 
 struct api_call;
 

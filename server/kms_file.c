@@ -232,18 +232,24 @@ static bool gcm(bool encrypt, const uint8_t master[KMS_DATA_KEY_LEN], const uint
     return ok;
 }
 
-static int file_generate(struct kms *kms, const char *id, const char *context,
-                         uint8_t key[KMS_DATA_KEY_LEN], uint8_t wrapped[KMS_WRAPPED_MAX],
-                         size_t *len)
+/* The bytes of a key that may be used, or the reason why not. The caller cleanses them. */
+static int take_material(struct kms_file *k, const char *id, uint8_t m[KMS_DATA_KEY_LEN])
 {
-    struct kms_file *k = (struct kms_file *)kms;
     const json_t *master = NULL;
-    uint8_t m[KMS_DATA_KEY_LEN];
     pthread_mutex_lock(&k->lock);
     int r = usable(k, id, &master);
     if (r == 0)
         material(master, m);
     pthread_mutex_unlock(&k->lock);
+    return r;
+}
+
+static int file_generate(struct kms *kms, const char *id, const char *context,
+                         uint8_t key[KMS_DATA_KEY_LEN], uint8_t wrapped[KMS_WRAPPED_MAX],
+                         size_t *len)
+{
+    uint8_t m[KMS_DATA_KEY_LEN];
+    int r = take_material((struct kms_file *)kms, id, m);
     if (r)
         return r;
     if (RAND_bytes(key, KMS_DATA_KEY_LEN) != 1 || RAND_bytes(wrapped, NONCE_LEN) != 1 ||
@@ -257,14 +263,8 @@ static int file_generate(struct kms *kms, const char *id, const char *context,
 static int file_unwrap(struct kms *kms, const char *id, const char *context, const uint8_t *wrapped,
                        size_t len, uint8_t key[KMS_DATA_KEY_LEN])
 {
-    struct kms_file *k = (struct kms_file *)kms;
-    const json_t *master = NULL;
     uint8_t m[KMS_DATA_KEY_LEN];
-    pthread_mutex_lock(&k->lock);
-    int r = usable(k, id, &master);
-    if (r == 0)
-        material(master, m);
-    pthread_mutex_unlock(&k->lock);
+    int r = take_material((struct kms_file *)kms, id, m);
     if (r)
         return r;
     uint8_t out[KMS_DATA_KEY_LEN + TAG_LEN];
