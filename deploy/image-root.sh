@@ -18,9 +18,11 @@ monitor) wanted="coreelements app typefindfunctions playback videoconvertscale v
 esac
 [ "$process" = monitor ] && program="$program build/bin/kvpipe"
 
-put() { # a file, with the links that lead to it
-    mkdir -p "$dir$(dirname "$1")"
-    cp -n "$(readlink -f "$1")" "$dir$1"
+put() { # a file; what lies in /lib goes to /usr/lib, since /lib is a link in the image
+    to=$dir/usr/${1#/}
+    case $1 in /usr/*) to=$dir$1 ;; esac
+    mkdir -p "$(dirname "$to")"
+    cp -n "$(readlink -f "$1")" "$to"
 }
 libraries() { # the closure of these files
     ldd "$@" 2>/dev/null | awk '$2 == "=>" && $3 ~ /^\// {print $3}' | sort -u

@@ -1,6 +1,6 @@
 """A Docker Engine of the test's own, with debian:bookworm-slim made by debootstrap where nothing can be pulled.
 
-Engine() raises Unable, with the reason, where none can run. What it makes is kept in build/docker for the next run.
+Engine() raises Unable, with the reason, where none can run. What it makes is kept in /var/cache/kvpipe-engine for the next run.
 """
 import os
 import shutil
@@ -23,7 +23,7 @@ class Engine:
         for tool in ("dockerd", "docker", "docker-compose", "debootstrap"):
             if not shutil.which(tool):
                 raise Unable("no %s" % tool)
-        self.data = os.path.abspath("build/docker")
+        self.data = "/var/cache/kvpipe-engine"  # not in build/, which make searches
         self.dir = tempfile.mkdtemp(prefix="kvpipe-engine-")  # a socket's path must be short
         os.makedirs(self.data, exist_ok=True)
         self.env = dict(os.environ, DOCKER_HOST="unix://%s/sock" % self.dir, COMPOSE_PROJECT_NAME="kvpipe-test")
