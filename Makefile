@@ -95,7 +95,7 @@ $(B)/unit/%: $(B)/tests/unit/%.o $(ARCHIVES)
 	$(call say,LD,$@)mkdir -p $(@D) && $(LINK) -lcheck -lsubunit -lrt -lm
 $(B)/tests/%: $(B)/tests/lib/%.o $(COMMON_LIBS)
 	$(call say,LD,$@)mkdir -p $(@D) && $(LINK) $(TOOL_LIBS_$*)
-$(B)/tests/lib/%.o: CFLAGS_tests = $(TOOL_CFLAGS_$*)
+$(B)/tests/lib/%.o: CFLAGS_tests = $(TOOL_CFLAGS_$(*F))
 # Fuzzers are built in a tree of their own with clang (make fuzz); replays run the same corpus in any build.
 $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(ARCHIVES)
 	$(call say,LD,$@)mkdir -p $(@D) && $(LINK) -fsanitize=fuzzer
