@@ -218,8 +218,15 @@ class Pipeline:
         return sorted(glob.glob("%s/spool/%s/*.mkv" % (self.run, stream)))
 
     def packets(self, stream):
-        """Every packet in the archive of a stream, in the order it is stored."""
-        return [p for path in self.files(stream) for p in packets(path)]
+        """Every packet in the archive of a stream, in the order it is stored. A file may lack a track that others have, so that
+        ffprobe counts otherwise there."""
+        files = self.files(stream)
+        if len(files) < 2:
+            return [p for path in files for p in packets(path)]
+        all_kinds = [kinds(path) for path in files]
+        most = max(all_kinds, key=len)
+        return [p._replace(track=most.index(own[p.track]) if own != most and own[p.track] in most else p.track)
+                for path, own in zip(files, all_kinds) for p in packets(path)]
 
     def wait_packets(self, stream, count, seconds):
         """Waits until `count` packets of a stream are archived; returns them all."""
@@ -235,6 +242,12 @@ class Pipeline:
                 return [json.loads(line) for line in f if line.strip()]
         except FileNotFoundError:
             return []
+
+
+def kinds(path):
+    """video or audio, for each track of a file."""
+    return subprocess.run(["ffprobe", "-v", "quiet", "-show_entries", "stream=codec_type", "-of", "csv=p=0", path],
+                          stdout=subprocess.PIPE, text=True).stdout.split()
 
 
 def packets(path):
