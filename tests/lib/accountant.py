@@ -232,3 +232,14 @@ def check(pipe, stream, captured, extra=()):
         kv.check(not wrong, "%s track %d: %d captured = %d archived + %d gaps, each once, in order %s" %
                  (stream, track, len(items), len(found), len(items) - len(want), wrong or ""))
     return entries
+
+
+def check_begun_again(pipe, stream, own):
+    """Judges a file or pattern (`own`) whose capture was killed once: the epoch that this ended, as far as the ledger says, and the
+    whole of the one after. The ledger must know of nothing else."""
+    entries = pipe.gaps(stream)
+    first = entries[0]["epoch"] if entries else None
+    twice = {t: [i._replace(epoch=e, pts_ms=None) for e in (first, first and first + 1) for i in items] for t, items in own.tracks.items()}
+    entries = check(pipe, stream, Captured(twice, False))
+    kv.check({g["reason"] for g in entries} == {LOST_WITH_CAPTURE} and not sum(g["count"] for g in entries) and
+             len(entries) == len(own.tracks), "%s: the ledger knows of capture's death and of no loss besides" % stream)
