@@ -102,11 +102,48 @@ bool link_format_equal(const struct link_format *a, const struct link_format *b)
            blob_equal(a->segment, b->segment);
 }
 
+struct link_tags *link_tags_new(const struct link_tag *tags, unsigned n)
+{
+    size_t bytes = 0;
+    for (unsigned i = 0; i < n; i++)
+        bytes += strlen(tags[i].name) + strlen(tags[i].value) + 2;
+    if (!n)
+        return NULL;
+    struct link_tags *t = xcalloc(1, sizeof *t + bytes);
+    char *text = (char *)(t + 1);
+    t->refs = 1;
+    t->n = n;
+    for (unsigned i = 0; i < n; i++) {
+        t->tag[i] = tags[i];
+        t->tag[i].name = text;
+        text = stpcpy(text, tags[i].name) + 1;
+        t->tag[i].value = text;
+        text = stpcpy(text, tags[i].value) + 1;
+    }
+    return t;
+}
+
+struct link_tags *link_tags_ref(struct link_tags *t)
+{
+    if (t)
+        atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
+    return t;
+}
+
+void link_tags_unref(struct link_tags **t)
+{
+    struct link_tags *old = *t;
+    *t = NULL;
+    if (old && atomic_fetch_sub_explicit(&old->refs, 1, memory_order_acq_rel) == 1)
+        free(old);
+}
+
 struct link_item link_item_ref(const struct link_item *item)
 {
     struct link_item copy = *item;
     link_format_ref(copy.format);
     blob_ref(copy.payload);
+    link_tags_ref(copy.tags);
     return copy;
 }
 
@@ -114,6 +151,7 @@ void link_item_fini(struct link_item *item)
 {
     link_format_unref(&item->format);
     blob_unref(&item->payload);
+    link_tags_unref(&item->tags);
     *item = (struct link_item){0};
 }
 

@@ -80,6 +80,27 @@ enum link_gap_reason { /* values as in link.proto */
 
 const char *link_gap_reason_name(enum link_gap_reason reason);
 
+/* Fragment metadata that travels on a frame that starts a fragment. Immutable once shared;
+ * reference-counted (any thread). */
+#define LINK_TAGS_MAX 20 /* of two fragments, ten each */
+#define LINK_TAG_NAME_MAX 128
+#define LINK_TAG_VALUE_MAX 256
+struct link_tag {
+    const char *name, *value;
+    bool previous; /* of the fragment before */
+    bool late;     /* of the fragment before, put after its first frame had gone */
+};
+struct link_tags {
+    _Atomic unsigned refs;
+    unsigned n;
+    struct link_tag tag[LINK_TAGS_MAX];
+};
+
+/* Returns a copy of the first n (at most LINK_TAGS_MAX) with one reference; NULL when n is 0. */
+struct link_tags *link_tags_new(const struct link_tag *tags, unsigned n);
+struct link_tags *link_tags_ref(struct link_tags *t);
+void link_tags_unref(struct link_tags **t);
+
 /* A frame, or a gap that takes the place of the numbers seq..last. Passed by value; owns its
  * references. */
 struct link_item {
@@ -97,6 +118,7 @@ struct link_item {
     int64_t captured_ns;          /* wall clock when capture had it; 0 unknown */
     struct link_format *format;   /* frame only */
     struct blob *payload;         /* frame only */
+    struct link_tags *tags;       /* on a frame that starts a fragment, or NULL */
 };
 
 /* Returns a second item with its own references. */

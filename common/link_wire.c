@@ -95,11 +95,22 @@ static struct blob *encode_open(const struct link_msg *msg, Kvpipe__Link__Envelo
     return pack(env);
 }
 
+static Kvpipe__Link__Tag wire_tag(const struct link_tag *t)
+{
+    Kvpipe__Link__Tag w = KVPIPE__LINK__TAG__INIT;
+    w.name = (char *)t->name;
+    w.value = (char *)t->value;
+    w.previous = t->previous;
+    w.late = t->late;
+    return w;
+}
+
 static struct blob *encode_frame(const struct link_msg *msg, Kvpipe__Link__Envelope *env)
 {
     Kvpipe__Link__Frame f = KVPIPE__LINK__FRAME__INIT;
     Kvpipe__Link__Vector vector = wire_vector(&msg->vector);
     Kvpipe__Link__Format format;
+    Kvpipe__Link__Tag tags[LINK_TAGS_MAX], *ptr[LINK_TAGS_MAX];
     const struct link_item *it = &msg->item.item;
 
     f.stream = (char *)msg->stream;
@@ -117,6 +128,14 @@ static struct blob *encode_frame(const struct link_msg *msg, Kvpipe__Link__Envel
     if (msg->item.new_format) {
         format = wire_format(msg->item.new_format);
         f.new_format = &format;
+    }
+    if (it->tags) {
+        for (unsigned i = 0; i < it->tags->n; i++) {
+            tags[i] = wire_tag(&it->tags->tag[i]);
+            ptr[i] = &tags[i];
+        }
+        f.n_tags = it->tags->n;
+        f.tags = ptr;
     }
     env->body_case = KVPIPE__LINK__ENVELOPE__BODY_FRAME;
     env->frame = &f;
@@ -367,6 +386,24 @@ static const char *decode_open(const Kvpipe__Link__Open *in, struct link_msg *ms
     return why;
 }
 
+static const char *read_tags(Kvpipe__Link__Tag **in, size_t n, struct link_tags **out)
+{
+    struct link_tag tags[LINK_TAGS_MAX];
+    if (n > LINK_TAGS_MAX)
+        return "too many tags on a frame";
+    for (size_t i = 0; i < n; i++) {
+        if (!in[i]->name[0] || strlen(in[i]->name) > LINK_TAG_NAME_MAX ||
+            strlen(in[i]->value) > LINK_TAG_VALUE_MAX)
+            return "tag without name, or too long";
+        tags[i] = (struct link_tag){.name = in[i]->name,
+                                    .value = in[i]->value,
+                                    .previous = in[i]->previous,
+                                    .late = in[i]->late};
+    }
+    *out = link_tags_new(tags, (unsigned)n);
+    return NULL;
+}
+
 static const char *decode_frame(const Kvpipe__Link__Frame *in, struct blob *payload,
                                 struct link_msg *msg)
 {
@@ -386,6 +423,9 @@ static const char *decode_frame(const Kvpipe__Link__Frame *in, struct blob *payl
         if (!why && msg->item.new_format->number != in->format)
             why = "format number and new format differ";
     }
+    struct link_tags *tags = NULL;
+    if (!why)
+        why = read_tags(in->tags, in->n_tags, &tags);
     if (why)
         return why;
     *it = (struct link_item){
@@ -400,6 +440,7 @@ static const char *decode_frame(const Kvpipe__Link__Frame *in, struct blob *payl
         .previous_fragment_ns = in->previous_fragment_ns,
         .captured_ns = in->captured_ns,
         .payload = payload,
+        .tags = tags,
     };
     msg->item.format_number = in->format;
     return NULL;

@@ -247,22 +247,23 @@ static int put_unusable(struct mux *m, struct link_item *item, const char *why)
 
 /* Tags and Cluster, where the piece starts a fragment. `fresh_segment`: it is the first of its
  * segment. */
-static int write_front(struct mux *m, const struct fragment_place *p, bool fresh_segment)
+static int write_front(struct mux *m, const struct fragment_place *p, const struct link_tags *given,
+                       bool fresh_segment)
 {
     int r = 0;
     if (p->what != FRAGMENT_START)
         return 0;
     struct tags_fragment of = {.start_ns = fresh_segment ? p->start_ns : p->previous_ns,
-                               .first = fresh_segment && p->previous_ns == 0};
-    if (fresh_segment)
-        r = tags_write(&m->head, m->conf, &m->live, &of);
-    else if (m->tagged == TAGS_PENDING)
-        r = tags_write(&m->head, m->conf, &m->live, &of);
-    else if (m->tagged == TAGS_UNKNOWN && tags_count(m->conf, &m->live, &of) <= TAGS_TWICE_MAX)
-        /* After a restart: the fragment before may have been the first of its segment and have its
-         * Tags already. Twice the same does no harm as long as the service's limit of items is not
-         * passed. */
-        r = tags_write(&m->head, m->conf, &m->live, &of);
+                               .first = fresh_segment && p->previous_ns == 0,
+                               .given = given,
+                               .previous = !fresh_segment};
+    /* After a restart the fragment before may have been the first of its segment and have its Tags
+     * already. Twice the same does no harm as long as the service's limit of items is not passed.
+     */
+    of.late = !fresh_segment &&
+              (m->tagged == TAGS_WRITTEN ||
+               (m->tagged == TAGS_UNKNOWN && tags_count(m->conf, &m->live, &of) > TAGS_TWICE_MAX));
+    r = tags_write(&m->head, m->conf, &m->live, &of);
     if (r == 0)
         r = mkv_write_cluster(&m->head, p->timecode);
     return r;
@@ -273,6 +274,7 @@ static struct link_item make_item(struct mux *m, struct link_item *in,
 {
     struct link_item out = *in;
     uint8_t *to;
+    out.tags = NULL;
     out.fragment_ns = p->start_ns;
     out.previous_fragment_ns = p->previous_ns;
     out.format = link_format_ref(m->segment->formats[in->track - 1]);
@@ -291,7 +293,7 @@ static int put_piece(struct mux *m, struct link_item *item, const struct fragmen
     int r;
 
     buf_clear(&m->head);
-    r = write_front(m, p, fresh_segment);
+    r = write_front(m, p, item->tags, fresh_segment);
     if (r == 0)
         r = mkv_write_block_header(&m->head, item->track, p->relative, item->key, false, len);
     if (r < 0)

@@ -219,6 +219,25 @@ START_TEST(frame_round_trip)
 }
 END_TEST
 
+START_TEST(tags_round_trip)
+{
+    const struct link_tag tags[] = {
+        {.name = "site", .value = "north"},
+        {.name = "door", .value = "", .previous = true, .late = true},
+    };
+    struct link_msg in = make_frame(), out;
+    in.item.item.tags = link_tags_new(tags, 2);
+    round_trip(&in, payload_of("picture"), &out);
+    const struct link_tags *t = out.item.item.tags;
+    ck_assert_uint_eq(t->n, 2);
+    ck_assert_str_eq(t->tag[0].name, "site");
+    ck_assert_str_eq(t->tag[0].value, "north");
+    ck_assert(!t->tag[0].previous && t->tag[1].previous && t->tag[1].late);
+    link_msg_fini(&in);
+    link_msg_fini(&out);
+}
+END_TEST
+
 START_TEST(gap_round_trip)
 {
     struct link_msg in = make_gap(), out;
@@ -604,6 +623,42 @@ START_TEST(frames_are_checked)
 }
 END_TEST
 
+START_TEST(tags_are_checked)
+{
+    static char long_name[LINK_TAG_NAME_MAX + 2], long_value[LINK_TAG_VALUE_MAX + 2];
+    memset(long_name, 'n', sizeof long_name - 1);
+    memset(long_value, 'v', sizeof long_value - 1);
+    const struct {
+        char *name, *value;
+        unsigned n;
+        const char *expect;
+    } rows[] = {
+        {(char *)"", (char *)"v", 1, "without name"},
+        {long_name, (char *)"v", 1, "too long"},
+        {(char *)"n", long_value, 1, "too long"},
+        {(char *)"n", (char *)"v", LINK_TAGS_MAX + 1, "too many"},
+    };
+    Kvpipe__Link__Vector v = vector_of(2);
+    for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
+        Kvpipe__Link__Envelope env = KVPIPE__LINK__ENVELOPE__INIT;
+        Kvpipe__Link__Frame frame = KVPIPE__LINK__FRAME__INIT;
+        Kvpipe__Link__Tag tag = KVPIPE__LINK__TAG__INIT, *tags[LINK_TAGS_MAX + 1];
+        tag.name = rows[i].name;
+        tag.value = rows[i].value;
+        for (unsigned k = 0; k < rows[i].n; k++)
+            tags[k] = &tag;
+        frame.stream = (char *)"cam";
+        frame.vector = &v;
+        frame.track = frame.format = 1;
+        frame.tags = tags;
+        frame.n_tags = rows[i].n;
+        env.body_case = KVPIPE__LINK__ENVELOPE__BODY_FRAME;
+        env.frame = &frame;
+        refused_wire(&env, true, rows[i].expect);
+    }
+}
+END_TEST
+
 START_TEST(gaps_are_checked)
 {
     static const struct {
@@ -678,6 +733,7 @@ static void fill(TCase *tc)
     tcase_add_test(tc, open_round_trip);
     tcase_add_test(tc, positions_round_trip);
     tcase_add_test(tc, frame_round_trip);
+    tcase_add_test(tc, tags_round_trip);
     tcase_add_test(tc, gap_round_trip);
     tcase_add_test(tc, heartbeat_round_trip);
     tcase_add_test(tc, close_round_trip);
@@ -696,6 +752,7 @@ static void fill(TCase *tc)
     tcase_add_test(tc, formats_are_checked);
     tcase_add_test(tc, tracks_of_an_open_are_checked);
     tcase_add_test(tc, frames_are_checked);
+    tcase_add_test(tc, tags_are_checked);
     tcase_add_test(tc, gaps_are_checked);
     tcase_add_test(tc, heartbeats_are_bounded_and_checked);
     tcase_add_test(tc, unknown_reasons_to_close_are_refused);

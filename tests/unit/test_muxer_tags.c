@@ -197,6 +197,76 @@ START_TEST(live_metadata_comes_again_when_its_fragment_is_written_again)
 }
 END_TEST
 
+/* A frame that starts the fragment at `ms`, with tags on it. */
+static void start_with(int64_t ms, int64_t previous, const struct link_tag *tags, unsigned n)
+{
+    struct link_item f = frame(VIDEO, ms, true, ms, previous, picture, sizeof picture);
+    f.tags = link_tags_new(tags, n);
+    give(f);
+}
+
+static const struct link_tag own = {.name = "site", .value = "south"},
+                             before = {.name = "site", .value = "south", .previous = true},
+                             late = {
+                                 .name = "door", .value = "open", .previous = true, .late = true};
+
+START_TEST(tags_of_the_first_frame_stand_in_front)
+{
+    harness_begin(1);
+    start_with(0, -1, &own, 1);
+    parse_log();
+    ck_assert_uint_eq(parsed.ntags, 1);
+    ck_assert_str_eq(parsed.tags[0].first, "site=south");
+}
+END_TEST
+
+START_TEST(tags_of_the_fragment_before_stand_behind_it)
+{
+    const struct link_tag all[] = {own, before, late};
+    harness_begin(1);
+    start_with(0, -1, &own, 1);
+    start_with(1000, 0, all, 2);
+    start_with(2000, 1000, all, 3);
+    parse_log();
+    ck_assert_uint_eq(parsed.ntags, 2);
+    ck_assert_uint_eq(parsed.tags[1].after_cluster, 2);
+    ck_assert_uint_eq(parsed.tags[1].n, 2);
+}
+END_TEST
+
+START_TEST(late_tags_follow_those_in_front)
+{
+    const struct link_tag all[] = {own, before, late};
+    harness_begin(1);
+    start_with(0, -1, &own, 1);
+    start_with(1000, 0, all, 3);
+    parse_log();
+    ck_assert_uint_eq(parsed.ntags, 2);
+    ck_assert_uint_eq(parsed.tags[1].after_cluster, 1);
+    ck_assert_str_eq(parsed.tags[1].first, "door=open");
+    ck_assert_uint_eq(parsed.tags[1].n, 1);
+}
+END_TEST
+
+START_TEST(tags_of_frames_stand_in_for_configured_ones)
+{
+    with(two, 1);
+    harness_begin(1);
+    start_with(0, -1, &own, 1);
+    parse_log();
+    ck_assert_uint_eq(parsed.tags[0].n, 1);
+    ck_assert_str_eq(parsed.tags[0].first, "site=south");
+}
+END_TEST
+
+START_TEST(pieces_carry_no_tags_on)
+{
+    harness_begin(1);
+    start_with(0, -1, &own, 1);
+    ck_assert_ptr_null(h.out[0].tags);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("muxer_tags");
@@ -213,5 +283,10 @@ int main(void)
     tcase_add_test(tc, persistent_live_metadata_goes_with_all_that_follow);
     tcase_add_test(tc, live_metadata_stands_in_for_a_configured_tag);
     tcase_add_test(tc, live_metadata_comes_again_when_its_fragment_is_written_again);
+    tcase_add_test(tc, tags_of_the_first_frame_stand_in_front);
+    tcase_add_test(tc, tags_of_the_fragment_before_stand_behind_it);
+    tcase_add_test(tc, late_tags_follow_those_in_front);
+    tcase_add_test(tc, tags_of_frames_stand_in_for_configured_ones);
+    tcase_add_test(tc, pieces_carry_no_tags_on);
     return harness_run("muxer_tags", tc);
 }
