@@ -62,7 +62,8 @@ static int add_streams(struct capture *c)
     int rc = 0;
 
     for (unsigned i = 0; i < conf->streams_count && rc == 0; i++) {
-        if (!stage_serves(c->stage, conf->streams[i].name) || find(c, conf->streams[i].name))
+        if (conf->streams[i].source.type == CONF_SOURCE_EXTERNAL ||
+            !stage_serves(c->stage, conf->streams[i].name) || find(c, conf->streams[i].name))
             continue;
         c->streams = xrealloc(c->streams, (c->nstreams + 1) * sizeof *c->streams);
         rc = stream_create(c, &conf->streams[i], &c->streams[c->nstreams]);

@@ -59,8 +59,8 @@
         .key = NULL                                                                                \
     }
 
-static const char *const source_types[] = {"test",      "file",   "rtsp", "v4l2",
-                                           "libcamera", "launch", NULL};
+static const char *const source_types[] = {"test",      "file",   "rtsp",     "v4l2",
+                                           "libcamera", "launch", "external", NULL};
 static const char *const transports[] = {"tcp", "udp", NULL};
 static const char *const fragment_bys[] = {"keyframe", "duration", NULL};
 static const char *const syncs[] = {"none", "fragment", NULL};

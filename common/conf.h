@@ -16,6 +16,7 @@ enum conf_source_type {
     CONF_SOURCE_V4L2,      /* device */
     CONF_SOURCE_LIBCAMERA, /* device: camera name, empty = first */
     CONF_SOURCE_LAUNCH,    /* line: GStreamer launch line; appsinks named video, audio, data */
+    CONF_SOURCE_EXTERNAL,  /* another program gives it to the muxer: libkvpipe, kvpipesink */
 };
 enum conf_transport { CONF_TRANSPORT_TCP, CONF_TRANSPORT_UDP };
 enum conf_fragment_by { CONF_FRAGMENT_KEYFRAME, CONF_FRAGMENT_DURATION };
@@ -123,7 +124,7 @@ struct conf_stage {
     char *listen;  /* where this stage's outlet binds; default ipc://RUN/capture.sock … (capture,
                       encoder, muxer) */
     char *connect; /* where its inlet finds the stage above; default that stage's listen (encoder,
-                      muxer, uploader) */
+                      muxer, uploader), for the muxer also ipc://RUN/sinks */
     bool isolate;  /* one process per stream */
     uint32_t replicas; /* default 1 */
     char *exec; /* program to start instead of kvpipe-NAME (a replacement stage), NULL = ours */
@@ -264,6 +265,9 @@ struct conf_monitor {
     uint32_t log_files;     /* older ones that are kept, default 1 */
     char *bind;             /* where the monitor hears them, default socket */
 };
+
+/* The folder in `run` where programs that give streams to the muxer have their sockets. */
+#define CONF_SINKS "sinks"
 
 struct conf {
     char *file; /* the path it came from */

@@ -144,6 +144,8 @@ char *conf_stage_connect(const struct conf *conf, const char *stage, const char 
     } else {
         add(&list, own_listen(conf, up_name));
     }
+    if (s == &conf->muxer && !s->isolate)
+        add(&list, xasprintf("ipc://%s/" CONF_SINKS "/*.sock", conf->run));
     return list;
 }
 

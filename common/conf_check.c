@@ -265,7 +265,8 @@ static const struct {
      false},
     {"rate", 1u << CONF_SOURCE_TEST | 1u << CONF_SOURCE_V4L2 | 1u << CONF_SOURCE_LIBCAMERA, false},
 };
-static const char *const type_names[] = {"", "test", "file", "rtsp", "v4l2", "libcamera", "launch"};
+static const char *const type_names[] = {"",     "test",      "file",   "rtsp",
+                                         "v4l2", "libcamera", "launch", "external"};
 
 static void check_source_keys(struct conf_yaml *y, int i, enum conf_source_type type)
 {
@@ -310,11 +311,15 @@ static void check_source(struct conf_yaml *y, const struct conf *c, int i)
     if (s->type == CONF_SOURCE_NONE) {
         FAULT(y, i, "source",
               "streams[%d]: no source type; expected 'source: {type: TYPE, ...}' with test, file, "
-              "rtsp, v4l2, libcamera or launch",
+              "rtsp, v4l2, libcamera, launch or external",
               i);
         return;
     }
     check_source_keys(y, i, s->type);
+    if (s->type == CONF_SOURCE_EXTERNAL && c->muxer.isolate)
+        FAULT(y, i, "source.type",
+              "source of type external, and muxer.isolate; expected the muxer not to be isolated, "
+              "since it takes such streams from any program");
     if (s->type == CONF_SOURCE_RTSP)
         check_rtsp(y, i, s);
     if (s->width % 2 || s->height % 2)

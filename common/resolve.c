@@ -1,11 +1,13 @@
 /* Link addresses to connectable ones.
- * Relies on getaddrinfo(3), one thread per look-up; its result comes back over an eventfd.
+ * Relies on getaddrinfo(3), one thread per look-up, its result comes back over an eventfd; and on
+ * glob(3).
  * Leaves connecting to link_socket.c. */
 #include "common/resolve.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <glob.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -15,6 +17,8 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/queue.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -22,9 +26,11 @@
 
 #define NAMES_MAX 64
 #define ADDRESSES_MAX 128
+#define PATTERN_MS 250
 
 struct name {                  /* one word of the list */
     char *given, *host, *port; /* host NULL: no look-up needed */
+    bool pattern;              /* given has a path with a * */
     char *found[ADDRESSES_MAX];
     unsigned nfound;
     bool failed; /* said so already */
@@ -44,7 +50,7 @@ struct lookup { /* shared with its thread; the last one to let go frees it */
 
 struct resolve {
     struct event_base *base;
-    struct event *timer, *done;
+    struct event *timer, *done, *patterns;
     struct lookup *lookup;
     struct name names[NAMES_MAX];
     unsigned nnames;
@@ -101,14 +107,90 @@ static void tell(struct resolve *r)
     unsigned n = 0;
 
     for (unsigned i = 0; i < r->nnames; i++) {
-        if (!r->names[i].host && n < ADDRESSES_MAX)
+        if (!r->names[i].host && !r->names[i].pattern && n < ADDRESSES_MAX)
             all[n++] = r->names[i].given;
         for (unsigned k = 0; k < r->names[i].nfound && n < ADDRESSES_MAX; k++)
             all[n++] = r->names[i].found[k];
     }
-    if (n)
+    if (n || r->patterns)
         r->fn(r->arg, all, n);
 }
+
+/* ---- patterns ---- */
+
+/* A socket whose process was killed stays in the file system; nobody listens there. */
+static bool is_served(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool served = false;
+
+    if (fd >= 0 && strlen(path) < sizeof address.sun_path) {
+        strcpy(address.sun_path, path);
+        served = connect(fd, (struct sockaddr *)&address, sizeof address) == 0 || errno == EAGAIN;
+    }
+    if (fd >= 0)
+        close(fd);
+    return served;
+}
+
+static bool knows(const struct name *name, const char *path)
+{
+    for (unsigned k = 0; k < name->nfound; k++)
+        if (strcmp(name->found[k] + 6, path) == 0)
+            return true;
+    return false;
+}
+
+/* Whether the set has changed. */
+static bool look(struct name *name)
+{
+    glob_t g = {0};
+    char *found[ADDRESSES_MAX];
+    unsigned n = 0, kept = 0;
+
+    if (glob(name->given + 6, GLOB_NOSORT, NULL, &g) == 0)
+        for (size_t i = 0; i < g.gl_pathc && n < ADDRESSES_MAX; i++) {
+            bool known = knows(name, g.gl_pathv[i]);
+            kept += known;
+            if (known || is_served(g.gl_pathv[i]))
+                found[n++] = xasprintf("ipc://%s", g.gl_pathv[i]);
+        }
+    globfree(&g);
+    bool changed = n != name->nfound || kept != n;
+    for (unsigned k = 0; k < name->nfound; k++)
+        free(name->found[k]);
+    memcpy(name->found, found, n * sizeof *found);
+    name->nfound = n;
+    return changed;
+}
+
+static bool look_at_all(struct resolve *r)
+{
+    bool changed = false;
+    for (unsigned i = 0; i < r->nnames; i++)
+        if (r->names[i].pattern && look(&r->names[i]))
+            changed = true;
+    return changed;
+}
+
+static void on_patterns(evutil_socket_t fd, short what, void *arg)
+{
+    struct resolve *r = arg;
+    (void)fd, (void)what;
+    if (look_at_all(r))
+        tell(r);
+}
+
+static void watch_patterns(struct resolve *r)
+{
+    const struct timeval tv = {.tv_usec = PATTERN_MS * 1000};
+    r->patterns = event_new(r->base, -1, EV_PERSIST, on_patterns, r);
+    event_add(r->patterns, &tv);
+    look_at_all(r);
+}
+
+/* ---- names ---- */
 
 static void take(struct resolve *r, struct lookup *l)
 {
@@ -218,6 +300,7 @@ static int add_name(struct resolve *r, const char *word)
             name->host = NULL;
         }
     }
+    name->pattern = !name->port && strchr(word, '*');
     name->given = xstrdup(word);
     r->nnames++;
     return 0;
@@ -228,7 +311,7 @@ int resolve_create(struct event_base *base, const char *addresses, uint32_t ever
 {
     struct resolve *r = xcalloc(1, sizeof *r);
     char *words = xstrdup(addresses), *save = NULL;
-    bool lookups = false;
+    bool lookups = false, patterns = false;
     int err = 0;
 
     r->base = base;
@@ -247,9 +330,13 @@ int resolve_create(struct event_base *base, const char *addresses, uint32_t ever
         resolve_destroy(&r);
         return -EINVAL;
     }
-    for (unsigned i = 0; i < r->nnames; i++)
+    for (unsigned i = 0; i < r->nnames; i++) {
         lookups = lookups || r->names[i].host;
+        patterns = patterns || r->names[i].pattern;
+    }
     *out = r;
+    if (patterns)
+        watch_patterns(r);
     tell(r);
     if (lookups)
         start(r);
@@ -264,6 +351,8 @@ void resolve_destroy(struct resolve **resolve)
         return;
     drop_lookup(r);
     event_free(r->timer);
+    if (r->patterns)
+        event_free(r->patterns);
     for (unsigned i = 0; i < r->nnames; i++) {
         free(r->names[i].given);
         free(r->names[i].host);

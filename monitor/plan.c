@@ -4,6 +4,7 @@
 #include "monitor/plan.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/mem.h"
 
@@ -18,12 +19,21 @@ static void add(struct list *l, struct plan_entry e)
     l->entries[l->count++] = e;
 }
 
+/* Streams of other programs come in behind the encoder. */
+static bool is_before_muxer(const char *stage)
+{
+    return strcmp(stage, "capture") == 0 || strcmp(stage, "encoder") == 0;
+}
+
 static void add_stage(struct list *l, const struct conf *conf, unsigned group, const char *name,
                       const struct conf_stage *s)
 {
     struct plan_entry e = {
         .stage = name, .group = group, .program = s->exec, .process = &s->process};
+    bool before = is_before_muxer(name);
     for (unsigned i = 0; s->isolate && i < conf->streams_count; i++) {
+        if (before && conf->streams[i].source.type == CONF_SOURCE_EXTERNAL)
+            continue;
         e.stream = conf->streams[i].name;
         e.instance = xasprintf("%s-%s", name, e.stream);
         add(l, e);

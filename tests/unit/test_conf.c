@@ -287,6 +287,9 @@ static const struct {
     {CAM("uploader: {replicas: 2}\n"), "uploader.replicas is 2; expected 1"},
     {CAM("encoder: {isolate: true}\n"), "encoder is isolated but the stage above it is not"},
     {CAM("capture: {isolate: true, replicas: 2}\n"), "isolate and replicas"},
+    {"streams:\n  - name: a\n    source: {type: external}\n"
+     "capture: {isolate: true}\nencoder: {isolate: true}\nmuxer: {isolate: true}\n",
+     "not to be isolated"},
     {CAM("capture: {listen: foo}\n"), "capture.listen: 'foo' is not an address"},
     {CAM("capture: {listen: 'tcp://x'}\n"), "is not whole"},
     {CAM("capture: {connect: 'tcp://x:1'}\n"), "capture.connect means nothing"},
@@ -370,7 +373,9 @@ static const struct {
     {TWO "encoder: {replicas: 2}\n", "encoder", NULL, "encoder-2", "ipc://run/encoder.2.sock",
      "ipc://run/capture.sock"},
     {TWO "encoder: {replicas: 2}\n", "muxer", NULL, "muxer-1", "ipc://run/muxer.sock",
-     "ipc://run/encoder.1.sock ipc://run/encoder.2.sock"},
+     "ipc://run/encoder.1.sock ipc://run/encoder.2.sock ipc://run/sinks/*.sock"},
+    {TWO "capture: {isolate: true}\nencoder: {isolate: true}\nmuxer: {isolate: true}\n", "muxer",
+     "b", "m", "ipc://run/muxer.b.sock", "ipc://run/encoder.b.sock"},
     {TWO "muxer: {connect: 'tcp://enc:7001', listen: 'tcp://0.0.0.0:7002'}\n"
          "link: {plaintext: true}\n",
      "muxer", NULL, "m", "tcp://0.0.0.0:7002", "tcp://enc:7001"},

@@ -9,6 +9,10 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -146,8 +150,88 @@ START_TEST(destroyed_during_a_look_up_nothing_is_told)
 }
 END_TEST
 
+static char dir[64], path[128], pattern[128];
+
+/* A socket that somebody listens on, as a program beside the pipeline has one. */
+static int serve(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    snprintf(dir, sizeof dir, "/tmp/kvpipe-resolve-%d", (int)getpid());
+    snprintf(path, sizeof path, "%s/a.sock", dir);
+    snprintf(pattern, sizeof pattern, "ipc://%s/*.sock", dir);
+    mkdir(dir, 0700);
+    snprintf(address.sun_path, sizeof address.sun_path, "%.100s", path);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    ck_assert_int_eq(listen(fd, 8), 0);
+    return fd;
+}
+
+static void unserve(int fd)
+{
+    close(fd);
+    unlink(path);
+    rmdir(dir);
+}
+
+START_TEST(a_pattern_finds_the_sockets_that_are_served)
+{
+    int fd = serve();
+    ck_assert_int_eq(create(pattern), 0);
+    ck_assert_str_eq(last + 6, path);
+    unserve(fd);
+}
+END_TEST
+
+START_TEST(a_pattern_finds_what_comes_later)
+{
+    snprintf(pattern, sizeof pattern, "ipc:///tmp/kvpipe-resolve-%d/*.sock", (int)getpid());
+    ck_assert_int_eq(create(pattern), 0);
+    ck_assert_str_eq(last, "");
+    int fd = serve();
+    wait_until(last[0]);
+    ck_assert_str_eq(last + 6, path);
+    unserve(fd);
+}
+END_TEST
+
+START_TEST(a_pattern_loses_what_is_removed)
+{
+    int fd = serve();
+    ck_assert_int_eq(create(pattern), 0);
+    unserve(fd);
+    wait_until(!last[0]);
+}
+END_TEST
+
+START_TEST(a_socket_that_nobody_serves_is_not_found)
+{
+    int fd = serve();
+    close(fd); /* the file stays, as after a kill */
+    ck_assert_int_eq(create(pattern), 0);
+    ck_assert_str_eq(last, "");
+    unserve(-1);
+}
+END_TEST
+
+START_TEST(a_pattern_tells_of_changes_alone)
+{
+    int fd = serve();
+    ck_assert_int_eq(create(pattern), 0);
+    unsigned before = turns;
+    wait_until(turns > before + 600); /* two more looks */
+    ck_assert_uint_eq(calls, 1);
+    unserve(fd);
+}
+END_TEST
+
 static void fill(TCase *tc)
 {
+    tcase_add_test(tc, a_pattern_finds_the_sockets_that_are_served);
+    tcase_add_test(tc, a_pattern_finds_what_comes_later);
+    tcase_add_test(tc, a_pattern_loses_what_is_removed);
+    tcase_add_test(tc, a_socket_that_nobody_serves_is_not_found);
+    tcase_add_test(tc, a_pattern_tells_of_changes_alone);
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, addresses_without_a_name_are_told_at_once);
     tcase_add_test(tc, localhost_resolves_to_its_addresses);
