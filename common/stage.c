@@ -16,6 +16,7 @@
 #include <event2/thread.h>
 
 #include "common/conf_slice.h"
+#include "common/health.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/notify.h"
@@ -30,6 +31,7 @@ enum { EXIT_OK, EXIT_FAILED, EXIT_USAGE };
 
 struct options {
     const char *file, *stream, *instance;
+    const char *healthy; /* run directory of the process that is asked */
     bool check, verbose;
 };
 
@@ -38,6 +40,7 @@ struct runtime {
     struct stage stage; /* first: stage pointers are turned back into runtime pointers */
     struct event *term, *interrupt, *hangup, *deadline;
     struct watchdog *watchdog;
+    struct health *health;
     int pid_file;
     int exit_code;
     bool quit, ready;
@@ -52,6 +55,7 @@ static const struct {
     {{"stream", required_argument, NULL, 's'}, "NAME", "serve this stream alone"},
     {{"instance", required_argument, NULL, 'i'}, "NAME", "name of this process (NAME-HOST-1)"},
     {{"verbose", no_argument, NULL, 'v'}, "", "log at level debug"},
+    {{"healthy", required_argument, NULL, 'H'}, "RUN", "ask the one that runs: 0 when it is well"},
     {{"help", no_argument, NULL, 'h'}, "", "show this and exit"},
     {{"version", no_argument, NULL, 'V'}, "", "show the version and exit"},
 };
@@ -77,7 +81,7 @@ static int parse_arguments(int argc, char **argv, const struct stage_ops *ops, s
     for (size_t i = 0; i < OPTIONS; i++)
         longs[i] = option_table[i].option;
     optind = 0; /* tests call this more than once in a process */
-    while ((c = getopt_long(argc, argv, "c:ns:i:vhV", longs, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, "c:ns:i:vH:hV", longs, NULL)) != -1) {
         switch (c) {
         case 'c':
             o->file = optarg;
@@ -94,6 +98,9 @@ static int parse_arguments(int argc, char **argv, const struct stage_ops *ops, s
         case 'v':
             o->verbose = true;
             break;
+        case 'H':
+            o->healthy = optarg;
+            break;
         case 'h':
             print_help(ops);
             return EXIT_OK;
@@ -108,7 +115,7 @@ static int parse_arguments(int argc, char **argv, const struct stage_ops *ops, s
     if (optind < argc)
         fprintf(stderr, "kvpipe-%s: unexpected argument '%s'; see --help\n", ops->name,
                 argv[optind]);
-    else if (!o->file)
+    else if (!o->file && !o->healthy)
         fprintf(stderr, "kvpipe-%s: no config; expected -c FILE\n", ops->name);
     else
         return -1;
@@ -135,6 +142,25 @@ static int set_instance(struct stage *st, const char *given)
             "digits, '_', '.', '-', not beginning with '.'\n",
             st->ops->name, given ? given : host);
     return -EINVAL;
+}
+
+/* For probes: needs no config, as the process may well run on while the file is being edited.
+ * Returns the exit code. */
+static int ask(struct stage *st, const struct options *o)
+{
+    char state[HEALTH_STATE_MAX] = "";
+    if (set_instance(st, o->instance) < 0)
+        return EXIT_USAGE;
+    int r = health_ask(o->healthy, st->instance, state);
+    if (r == -ETIMEDOUT)
+        printf("%s hangs: its loop stands still for %d s\n", st->instance, HEALTH_WAIT_S);
+    else if (r == -ENOENT || r == -ECONNREFUSED)
+        printf("%s does not run in %s (-i names another)\n", st->instance, o->healthy);
+    else if (r < 0)
+        printf("%s in %s cannot be asked: %s\n", st->instance, o->healthy, strerror(-r));
+    else
+        printf("%s %s\n", st->instance, state);
+    return strcmp(state, "ready") == 0 ? EXIT_OK : EXIT_FAILED;
 }
 
 /* Returns -1 to go on, else the exit code. */
@@ -215,6 +241,7 @@ static void on_terminate(evutil_socket_t sig, short what, void *arg)
     st->draining = true;
     log_info("stage.drain", "instance=%s signal=%d", st->instance, (int)sig);
     report_set_draining(st->report);
+    health_say(rt->health, "draining");
     notify_stopping();
     event_add(rt->deadline, &deadline);
     if (st->ops->drain)
@@ -279,6 +306,10 @@ static int start(struct runtime *rt)
     rt->hangup = on_signal(rt, SIGHUP, on_hangup);
     rt->deadline = evtimer_new(st->base, on_deadline, rt);
     rt->watchdog = watchdog_start(st->base, 2 * st->conf->monitor.hang_s);
+    int r = health_open(st->base, st->conf->run, st->instance, &rt->health);
+    if (r < 0)
+        log_warn("stage.health", "run=%s error=\"%s\" (--healthy cannot ask; all else goes on)",
+                 st->conf->run, strerror(-r));
     return report_create(st->base, &rc, &st->report);
 }
 
@@ -286,6 +317,7 @@ static void finish(struct runtime *rt)
 {
     struct event *const events[] = {rt->term, rt->interrupt, rt->hangup, rt->deadline};
     watchdog_stop(&rt->watchdog);
+    health_close(&rt->health);
     report_destroy(&rt->stage.report);
     for (size_t i = 0; i < sizeof events / sizeof *events; i++)
         if (events[i])
@@ -326,6 +358,8 @@ int stage_main(int argc, char **argv, const struct stage_ops *ops)
 
     log_init(program, LOG_INFO);
     int code = parse_arguments(argc, argv, ops, &o);
+    if (code < 0 && o.healthy)
+        code = ask(&rt.stage, &o);
     if (code < 0)
         code = load(&rt.stage, &o, &conf);
     if (code < 0) {
@@ -350,6 +384,7 @@ void stage_ready(struct stage *st)
     log_info("stage.ready", "instance=%s", st->instance);
     ((struct runtime *)st)->ready = true;
     notify_ready();
+    health_say(((struct runtime *)st)->health, "ready");
     report_set_ready(st->report, true);
 }
 

@@ -53,8 +53,8 @@ struct stage_ops {
 };
 
 /* Runs the process. Options: -c FILE, -n (check and exit), -s STREAM, -i INSTANCE, -v (debug log),
- * --help, --version. Returns the exit code: 0 done or drained, 1 failed at run time (restart
- * helps), 2 bad arguments or config (it does not). */
+ * --healthy RUN (ask the one that runs), --help, --version. Returns the exit code: 0 done or
+ * drained, 1 failed at run time (restart helps), 2 bad arguments or config (it does not). */
 int stage_main(int argc, char **argv, const struct stage_ops *ops);
 
 /* What a process runs, in one line without its end: stage, version, what of the config is for the

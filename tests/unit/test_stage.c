@@ -114,6 +114,40 @@ START_TEST(help_version_and_check_exit_with_0)
 }
 END_TEST
 
+/* Asks from another process while the loop of this one turns, and reads the answer's exit code at
+ * its end. */
+static pid_t asker;
+
+static void ask_and_terminate(struct stage *st)
+{
+    char *run = xasprintf("%s/a/run", dir);
+    stage_ready(st);
+    asker = fork();
+    if (asker == 0) {
+        int code = stage_run("--healthy", run, NULL, NULL, NULL);
+        kill(getppid(), SIGTERM);
+        _exit(code);
+    }
+    free(run);
+}
+
+START_TEST(healthy_is_0_while_it_is_ready)
+{
+    int status;
+    in_setup = ask_and_terminate;
+    ck_assert_int_eq(stage_run("-c", config, NULL, NULL, NULL), 0);
+    ck_assert_int_eq(waitpid(asker, &status, 0), asker);
+    ck_assert_int_eq(status, 0);
+}
+END_TEST
+
+START_TEST(healthy_is_1_when_nobody_runs)
+{
+    ck_assert_int_eq(stage_run("--healthy", dir, NULL, NULL, NULL), 1);
+    ck_assert_int_eq(setups, 0);
+}
+END_TEST
+
 static void terminate(struct stage *st)
 {
     stage_ready(st);
@@ -227,6 +261,8 @@ int main(void)
     tcase_add_checked_fixture(t, up, down);
     tcase_add_test(t, bad_arguments_and_configs_exit_with_2);
     tcase_add_test(t, help_version_and_check_exit_with_0);
+    tcase_add_test(t, healthy_is_0_while_it_is_ready);
+    tcase_add_test(t, healthy_is_1_when_nobody_runs);
     tcase_add_test(t, sigterm_drains_and_exits_with_0);
     tcase_add_test(t, links_are_those_of_this_process);
     tcase_add_test(t, a_failed_setup_exits_with_1);
