@@ -30,7 +30,7 @@ endif
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter
 CFLAGS ?= -O2 -g
 ALL_CFLAGS := -std=gnu11 -D_GNU_SOURCE -DKVPIPE_VERSION='"$(VERSION)"' $(WARN) $(if $(WERROR),-Werror) \
-	-fno-omit-frame-pointer -fstack-protector-strong $(CFLAGS) -I. -I$(B) -isystem /usr/share/include/llhttp $(PKG_CFLAGS)
+	-fPIC -fno-semantic-interposition -fno-omit-frame-pointer -fstack-protector-strong $(CFLAGS) -I. -I$(B) -isystem /usr/share/include/llhttp $(PKG_CFLAGS)
 ALL_LDFLAGS := $(LDFLAGS)
 LIBS := $(PKG_LIBS) -lpthread -lm
 ifdef SAN
@@ -40,14 +40,21 @@ endif
 
 include $(wildcard $(addsuffix /module.mk,$(DIRS)))
 
+# What the library for programs needs besides libc; its number grows when programs must be built anew.
+LIBKVPIPE_SO := libkvpipe.so.0
+LIBKVPIPE_LIBS := $(if $(PKG_LIBS),$(shell pkg-config --libs libzmq libprotobuf-c libevent_core))
+LIBDIR ?= $(PREFIX)/lib
+LIBKVPIPE := $(addprefix $(B)/lib/,libkvpipe.a $(LIBKVPIPE_SO) kvpipe.pc)
+
 PROTO_SRC := $(wildcard proto/*.proto)
 PROTO_C := $(PROTO_SRC:%.proto=$(B)/%.pb-c.c)
 PROTO_OBJ := $(PROTO_C:.c=.o)
 LLHTTP_OBJ := $(addprefix $(B)/llhttp/,api.o http.o llhttp.o)
 
 objs = $(patsubst %.c,$(B)/%.o,$(filter-out $(1)/main.c,$(wildcard $(1)/*.c)))
+PRODUCER_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard capture/libkvpipe/*.c))
 LIBNAMES := $(foreach d,$(DIRS),$(if $(call objs,$d),$d))
-ARCHIVES := $(LIBNAMES:%=$(B)/lib/lib%.a) $(B)/lib/libproto.a $(B)/lib/libllhttp.a
+ARCHIVES := $(LIBNAMES:%=$(B)/lib/lib%.a) $(B)/lib/libproducer.a $(B)/lib/libproto.a $(B)/lib/libllhttp.a
 BINS := $(foreach d,$(STAGES),$(if $(wildcard $d/main.c),$(B)/bin/kvpipe-$d)) $(if $(wildcard cli/main.c),$(B)/bin/kvpipe)
 UNITS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
 TOOLS := $(patsubst tests/lib/%.c,$(B)/tests/%,$(wildcard tests/lib/*.c))
@@ -58,7 +65,7 @@ REPLAYS := $(patsubst tests/fuzz/%.c,$(B)/replay/%,$(wildcard tests/fuzz/fuzz_*.
 .DELETE_ON_ERROR:
 
 all: programs
-programs: $(BINS)
+programs: $(BINS) $(LIBKVPIPE)
 units: $(UNITS)
 tools: $(TOOLS)
 fuzzers: $(FUZZERS)
@@ -69,6 +76,8 @@ $(B)/lib/lib$(1).a: $(call objs,$(1))
 	$$(call say,AR,$$@)mkdir -p $$(@D) && rm -f $$@ && ar rcs $$@ $$^
 endef
 $(foreach d,$(LIBNAMES),$(eval $(call LIB_RULE,$d)))
+$(B)/lib/libproducer.a: $(PRODUCER_OBJ)
+	$(call say,AR,$@)mkdir -p $(@D) && rm -f $@ && ar rcs $@ $^
 $(B)/lib/libproto.a: $(PROTO_OBJ)
 	$(call say,AR,$@)mkdir -p $(@D) && rm -f $@ && ar rcs $@ $^
 $(B)/lib/libllhttp.a: $(LLHTTP_OBJ)
@@ -91,6 +100,17 @@ $(B)/bin/kvpipe-%: $(B)/%/main.o $(B)/lib/lib%.a $(COMMON_LIBS) $(B)/lib/libllht
 	$(call say,LD,$@)mkdir -p $(@D) && $(LINK) -Wl,--as-needed
 $(B)/bin/kvpipe: $(B)/cli/main.o $(if $(call objs,cli),$(B)/lib/libcli.a) $(COMMON_LIBS) $(B)/lib/libllhttp.a
 	$(call say,LD,$@)mkdir -p $(@D) && $(LINK)
+# libkvpipe: one object of what it needs of the tree, with the names of kvpipe.h alone.
+$(B)/lib/libkvpipe.o: $(B)/lib/libproducer.a $(B)/lib/libcapture.a $(COMMON_LIBS) capture/libkvpipe/kvpipe.syms
+	$(call say,LD,$@)$(LD) -r -o $@ --whole-archive $< --no-whole-archive --start-group $(filter-out $<,$(filter %.a,$^)) --end-group && \
+		objcopy --keep-global-symbols=capture/libkvpipe/kvpipe.syms $@
+$(B)/lib/libkvpipe.a: $(B)/lib/libkvpipe.o
+	$(call say,AR,$@)rm -f $@ && ar rcs $@ $^
+$(B)/lib/$(LIBKVPIPE_SO): $(B)/lib/libkvpipe.o
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -shared -Wl,-soname,$(@F) -o $@ $^ -Wl,--as-needed $(LIBKVPIPE_LIBS) -lpthread && \
+		ln -sf $(@F) $(@D)/libkvpipe.so
+$(B)/lib/kvpipe.pc: capture/libkvpipe/kvpipe.pc.in Makefile
+	$(call say,GEN,$@)mkdir -p $(@D) && sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|' $< >$@
 $(B)/unit/%: $(B)/tests/unit/%.o $(ARCHIVES)
 	$(call say,LD,$@)mkdir -p $(@D) && $(LINK) -lcheck -lsubunit -lrt -lm
 $(B)/tests/%: $(B)/tests/lib/%.o $(COMMON_LIBS)
@@ -138,6 +158,11 @@ SYSTEMD ?= $(PREFIX)/lib/systemd/system
 install: all
 	$(Q)install -d $(DESTDIR)$(PREFIX)/bin $(MAN)/man1 $(MAN)/man5 $(DOCS)/proto $(DOCS)/monitoring
 	$(Q)install -m 755 $(BINS) $(DESTDIR)$(PREFIX)/bin
+	$(Q)install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/include
+	$(Q)install -m 644 $(B)/lib/libkvpipe.a $(B)/lib/$(LIBKVPIPE_SO) $(DESTDIR)$(LIBDIR)
+	$(Q)ln -sf $(LIBKVPIPE_SO) $(DESTDIR)$(LIBDIR)/libkvpipe.so
+	$(Q)install -m 644 $(B)/lib/kvpipe.pc $(DESTDIR)$(LIBDIR)/pkgconfig
+	$(Q)install -m 644 capture/libkvpipe/kvpipe.h $(DESTDIR)$(PREFIX)/include
 	$(Q)install -m 644 $(wildcard $(addsuffix /*.1,$(DIRS))) $(MAN)/man1
 	$(Q)install -m 644 $(wildcard common/*.5) $(MAN)/man5
 	$(Q)install -m 644 $(wildcard README.md CHANGELOG.md LICENSE) deploy/pipeline.yaml $(DOCS)

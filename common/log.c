@@ -17,6 +17,8 @@
 
 static const char *log_program = "kvpipe";
 static _Atomic int log_level_now = LOG_INFO;
+static void (*log_sink)(void *arg, enum log_level level, const char *line);
+static void *log_sink_arg;
 
 void log_init(const char *program, enum log_level level)
 {
@@ -27,6 +29,12 @@ void log_init(const char *program, enum log_level level)
 void log_set_level(enum log_level level)
 {
     log_level_now = level;
+}
+
+void log_set_sink(void (*fn)(void *arg, enum log_level level, const char *line), void *arg)
+{
+    log_sink = fn;
+    log_sink_arg = arg;
 }
 
 enum log_level log_level_parse(const char *name)
@@ -51,14 +59,22 @@ static void write_line(enum log_level level, const char *id, const char *fmt, va
     clock_gettime(CLOCK_REALTIME, &ts);
     gmtime_r(&ts.tv_sec, &tm);
     size_t n = strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%S", &tm);
-    n += (size_t)snprintf(line + n, sizeof line - n, ".%03ldZ %c %s %s ", ts.tv_nsec / 1000000,
-                          letters[level], log_program, id);
+    n += (size_t)snprintf(line + n, sizeof line - n, ".%03ldZ %c %s ", ts.tv_nsec / 1000000,
+                          letters[level], log_program);
+    size_t at = n;
+    n += (size_t)snprintf(line + n, sizeof line - n, "%s ", id);
     errno = saved; /* for %m */
     int m = vsnprintf(line + n, sizeof line - n - 1, fmt, ap);
     n += m < 0 ? 0 : ((size_t)m < sizeof line - n - 1 ? (size_t)m : sizeof line - n - 2);
     for (size_t i = 0; i < n; i++)
         if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
             line[i] = '?';
+    line[n] = '\0';
+    if (log_sink) {
+        log_sink(log_sink_arg, level, line + at);
+        errno = saved;
+        return;
+    }
     line[n++] = '\n';
     if (write(STDERR_FILENO, line, n) < 0) {
         /* stderr is gone: there is nobody left to tell */

@@ -11,6 +11,10 @@ enum log_level { LOG_NONE, LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 void log_init(const char *program, enum log_level level);
 void log_set_level(enum log_level level);
 
+/* Lines go to fn instead, from their id on; NULL: to stderr again. Keeps arg. Before threads are
+ * there. For a library in somebody else's program. */
+void log_set_sink(void (*fn)(void *arg, enum log_level level, const char *line), void *arg);
+
 /* Parses "error", "warn", "info", "debug". Returns LOG_NONE for anything else. */
 enum log_level log_level_parse(const char *name);
 
