@@ -107,6 +107,9 @@ struct kvpipe_stream_options { /* all zero but name and tracks: defaults */
  * this process), -EBADMSG (RUN/sinks/NAME.epoch is damaged). */
 int kvpipe_stream_open(struct kvpipe *kvpipe, const struct kvpipe_stream_options *options,
                        struct kvpipe_stream **stream);
+/* Nothing follows: puts must not, and what the pipeline kept back for what could follow is stored.
+ * Does not wait: held_frames of the stats goes to 0. Then, or when that takes too long, close. */
+void kvpipe_stream_end(struct kvpipe_stream *stream);
 /* Ends the stream: nothing follows. Waits up to timeout_ms until the spool has all of it. Returns
  * 0, or -ETIMEDOUT when what it had not is lost (said in the log, with its number). Not from a
  * callback; no other thread may use the stream any more. */

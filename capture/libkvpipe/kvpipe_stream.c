@@ -379,6 +379,15 @@ void kvpipe_stream_stats(struct kvpipe_stream *s, struct kvpipe_stats *stats)
 
 /* ---- the end ---- */
 
+void kvpipe_stream_end(struct kvpipe_stream *s)
+{
+    pthread_mutex_lock(&s->kvpipe->lock);
+    if (s->life <= STREAM_LIVE)
+        s->life = STREAM_ENDING;
+    pthread_mutex_unlock(&s->kvpipe->lock);
+    kvpipe_wake(s->kvpipe);
+}
+
 int kvpipe_stream_close(struct kvpipe_stream **stream, uint32_t timeout_ms)
 {
     struct kvpipe_stream *s = *stream;
