@@ -46,6 +46,11 @@ LIBKVPIPE_LIBS := $(if $(PKG_LIBS),$(shell pkg-config --libs libzmq libprotobuf-
 LIBDIR ?= $(PREFIX)/lib
 LIBKVPIPE := $(addprefix $(B)/lib/,libkvpipe.a $(LIBKVPIPE_SO) kvpipe.pc)
 
+# The GStreamer element; it has the library in itself.
+GST_PLUGIN := $(B)/gstreamer-1.0/libgstkvpipe.so
+GST_PLUGIN_LIBS := $(if $(PKG_LIBS),$(shell pkg-config --libs gstreamer-1.0))
+GST_PLUGIN_DIR ?= $(if $(PKG_LIBS),$(shell pkg-config --define-variable=prefix=$(PREFIX) --variable=pluginsdir gstreamer-1.0))
+
 PROTO_SRC := $(wildcard proto/*.proto)
 PROTO_C := $(PROTO_SRC:%.proto=$(B)/%.pb-c.c)
 PROTO_OBJ := $(PROTO_C:.c=.o)
@@ -53,8 +58,9 @@ LLHTTP_OBJ := $(addprefix $(B)/llhttp/,api.o http.o llhttp.o)
 
 objs = $(patsubst %.c,$(B)/%.o,$(filter-out $(1)/main.c,$(wildcard $(1)/*.c)))
 PRODUCER_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard capture/libkvpipe/*.c))
+GST_PLUGIN_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard capture/kvpipesink/*.c))
 LIBNAMES := $(foreach d,$(DIRS),$(if $(call objs,$d),$d))
-ARCHIVES := $(LIBNAMES:%=$(B)/lib/lib%.a) $(B)/lib/libproducer.a $(B)/lib/libproto.a $(B)/lib/libllhttp.a
+ARCHIVES := $(LIBNAMES:%=$(B)/lib/lib%.a) $(addprefix $(B)/lib/,libproducer.a libkvpipesink.a libproto.a libllhttp.a)
 BINS := $(foreach d,$(STAGES),$(if $(wildcard $d/main.c),$(B)/bin/kvpipe-$d)) $(if $(wildcard cli/main.c),$(B)/bin/kvpipe)
 UNITS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
 TOOLS := $(patsubst tests/lib/%.c,$(B)/tests/%,$(wildcard tests/lib/*.c))
@@ -65,7 +71,7 @@ REPLAYS := $(patsubst tests/fuzz/%.c,$(B)/replay/%,$(wildcard tests/fuzz/fuzz_*.
 .DELETE_ON_ERROR:
 
 all: programs
-programs: $(BINS) $(LIBKVPIPE)
+programs: $(BINS) $(LIBKVPIPE) $(GST_PLUGIN)
 units: $(UNITS)
 tools: $(TOOLS)
 fuzzers: $(FUZZERS)
@@ -77,6 +83,8 @@ $(B)/lib/lib$(1).a: $(call objs,$(1))
 endef
 $(foreach d,$(LIBNAMES),$(eval $(call LIB_RULE,$d)))
 $(B)/lib/libproducer.a: $(PRODUCER_OBJ)
+	$(call say,AR,$@)mkdir -p $(@D) && rm -f $@ && ar rcs $@ $^
+$(B)/lib/libkvpipesink.a: $(GST_PLUGIN_OBJ)
 	$(call say,AR,$@)mkdir -p $(@D) && rm -f $@ && ar rcs $@ $^
 $(B)/lib/libproto.a: $(PROTO_OBJ)
 	$(call say,AR,$@)mkdir -p $(@D) && rm -f $@ && ar rcs $@ $^
@@ -111,6 +119,9 @@ $(B)/lib/$(LIBKVPIPE_SO): $(B)/lib/libkvpipe.o
 		ln -sf $(@F) $(@D)/libkvpipe.so
 $(B)/lib/kvpipe.pc: capture/libkvpipe/kvpipe.pc.in Makefile
 	$(call say,GEN,$@)mkdir -p $(@D) && sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|' $< >$@
+$(GST_PLUGIN): $(GST_PLUGIN_OBJ) $(B)/lib/libkvpipe.a capture/kvpipesink/libgstkvpipe.map
+	$(call say,LD,$@)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -shared -Wl,--version-script=$(filter %.map,$^) -o $@ \
+		$(filter %.o %.a,$^) -Wl,--as-needed $(GST_PLUGIN_LIBS) $(LIBKVPIPE_LIBS) -lpthread
 $(B)/unit/%: $(B)/tests/unit/%.o $(ARCHIVES)
 	$(call say,LD,$@)mkdir -p $(@D) && $(LINK) -lcheck -lsubunit -lrt -lm
 $(B)/tests/%: $(B)/tests/lib/%.o $(COMMON_LIBS)
@@ -163,6 +174,8 @@ install: all
 	$(Q)ln -sf $(LIBKVPIPE_SO) $(DESTDIR)$(LIBDIR)/libkvpipe.so
 	$(Q)install -m 644 $(B)/lib/kvpipe.pc $(DESTDIR)$(LIBDIR)/pkgconfig
 	$(Q)install -m 644 capture/libkvpipe/kvpipe.h $(DESTDIR)$(PREFIX)/include
+	$(Q)install -d $(DESTDIR)$(GST_PLUGIN_DIR)
+	$(Q)install -m 644 $(GST_PLUGIN) $(DESTDIR)$(GST_PLUGIN_DIR)
 	$(Q)install -m 644 $(wildcard $(addsuffix /*.1,$(DIRS))) $(MAN)/man1
 	$(Q)install -m 644 $(wildcard common/*.5) $(MAN)/man5
 	$(Q)install -m 644 $(wildcard README.md CHANGELOG.md LICENSE) deploy/pipeline.yaml $(DOCS)
