@@ -58,9 +58,9 @@ extern const struct codec_ops codec_gst;
 /* Whether the format is raw video or audio that can be encoded and `len` is the size of one frame
  * (video) or of at most 1024 samples (audio). Returns NULL, or a literal that says why not. */
 const char *codec_gst_accepts(const struct link_format *format, size_t len);
-/* Loads what every codec needs in a thread of its own: libav alone takes 0.1 s and more, which the
- * loop has not. */
-void codec_gst_preload(void);
+/* Loads what codecs need, those for audio too or not, in a thread of its own: libav alone takes
+ * 0.1 s and more, which the loop has not, and 30 MB, which passing through need not cost. */
+void codec_gst_preload(bool audio);
 /* Waits up to timeout_ms until every destroyed codec is gone, threads and all. For the end of the
  * process and for tests. */
 void codec_gst_settle(unsigned timeout_ms);

@@ -373,32 +373,37 @@ static int build(struct codec *c, const struct codec_conf *conf, char *why)
     return rc;
 }
 
-static gpointer preload(gpointer arg)
+static bool load(const char *name)
 {
-    static const char *const parts[] = {"appsrc", "appsink", "capsfilter", "audioconvert",
-                                        "videoconvert"};
+    GstElement *e = gst_element_factory_make(name, NULL);
 
-    for (unsigned i = 0; i < G_N_ELEMENTS(parts) + G_N_ELEMENTS(aac_encoders); i++) {
-        const char *name =
-            i < G_N_ELEMENTS(parts) ? parts[i] : aac_encoders[i - G_N_ELEMENTS(parts)].element;
-        GstElement *e = gst_element_factory_make(name, NULL);
-
-        if (!e)
-            continue;
+    if (e)
         gst_object_unref(gst_object_ref_sink(e));
-        if (i >= G_N_ELEMENTS(parts))
-            break; /* one AAC encoder is enough */
+    return e != NULL;
+}
+
+static gpointer preload(gpointer audio)
+{
+    static const char *const parts[] = {"appsrc", "appsink", "capsfilter", "videoconvert"};
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(parts); i++)
+        load(parts[i]);
+    if (audio) {
+        load("audioconvert");
+        for (unsigned i = 0; i < G_N_ELEMENTS(aac_encoders); i++)
+            if (load(aac_encoders[i].element))
+                break; /* one is enough */
     }
     live_add(-1);
     return NULL;
 }
 
-void codec_gst_preload(void)
+void codec_gst_preload(bool audio)
 {
     GThread *thread;
 
     live_add(1);
-    thread = g_thread_try_new("preload", preload, NULL, NULL);
+    thread = g_thread_try_new("preload", preload, GINT_TO_POINTER(audio), NULL);
     if (thread)
         g_thread_unref(thread);
     else

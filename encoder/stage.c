@@ -236,6 +236,33 @@ static void probe_ahead(struct encoder *e)
     }
 }
 
+static bool may_have_raw_audio(const struct conf_source *s)
+{
+    switch (s->type) {
+    case CONF_SOURCE_TEST:
+    case CONF_SOURCE_V4L2:
+        return s->audio;
+    case CONF_SOURCE_LAUNCH:
+        return strstr(s->line, "audio") != NULL; /* so the appsink is called */
+    case CONF_SOURCE_FILE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* So that the first frame does not wait. */
+static void preload(const struct stage *st)
+{
+    const struct conf *conf = st->conf;
+    bool audio = false;
+
+    for (unsigned i = 0; i < conf->streams_count; i++)
+        audio = audio || (stage_serves(st, conf->streams[i].name) &&
+                          may_have_raw_audio(&conf->streams[i].source));
+    codec_gst_preload(audio);
+}
+
 /* Each new session is new threads. The C library would give them up to eight heaps a core, each of
  * which keeps what was once used. */
 static int start_gstreamer(void)
@@ -293,7 +320,7 @@ static int setup(struct stage *st)
     e->stage = st;
     st->state = e;
     TAILQ_INIT(&e->entries);
-    codec_gst_preload();
+    preload(st);
     rc = probe_create(st->base, on_probed, e, &e->probe);
     if (rc == 0) {
         probe_ahead(e);
@@ -323,6 +350,7 @@ static void on_stream(struct stage *st, const char *name)
         if (encoder_stream_user(entry->stream))
             relay_break(encoder_stream_user(entry->stream));
     }
+    preload(st);
     probe_ahead(e);
 }
 
