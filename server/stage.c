@@ -4,6 +4,7 @@
 #include "server/stage.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -30,6 +31,9 @@
 #define SWEEP_S 3600
 #define DESCRIPTORS 8192
 #define DRAIN_POLL_MS 50
+/* Fragments are big and come and go: from this size on each has pages of its own, which the C
+ * library would soon stop to give them, so that no heap keeps what they once took. */
+#define OWN_PAGES_BYTES (128 << 10)
 
 static void on_sweep(evutil_socket_t fd, short what, void *arg)
 {
@@ -168,6 +172,7 @@ static int setup(struct stage *stage)
     TAILQ_INIT(&server->put_sessions);
     stage->state = server;
     raise_descriptor_limit();
+    mallopt(M_MMAP_THRESHOLD, OWN_PAGES_BYTES);
     int r = access_keys_load(conf->server.keys, &server->auth.keys);
     if (r == 0)
         r = store_open(server->base, conf->server.data, conf->endpoint.region, &server->store);
