@@ -44,7 +44,7 @@ include $(wildcard $(addsuffix /module.mk,$(DIRS)))
 LIBKVPIPE_SO := libkvpipe.so.0
 LIBKVPIPE_LIBS := $(if $(PKG_LIBS),$(shell pkg-config --libs libzmq libprotobuf-c libevent_core))
 LIBDIR ?= $(PREFIX)/lib
-LIBKVPIPE := $(addprefix $(B)/lib/,libkvpipe.a $(LIBKVPIPE_SO) kvpipe.pc)
+LIBKVPIPE := $(addprefix $(B)/lib/,libkvpipe.a $(LIBKVPIPE_SO))
 
 # The GStreamer element; it has the library in itself.
 GST_PLUGIN := $(B)/gstreamer-1.0/libgstkvpipe.so
@@ -97,7 +97,7 @@ $(B)/proto/%.pb-c.o: $(B)/proto/%.pb-c.c
 	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -w -MMD -MP -c -o $@ $<
 $(B)/llhttp/%.o: /usr/share/llhttp/%.c
 	$(call say,CC,$<)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -w -MMD -MP -c -o $@ $<
-$(B)/%.o: %.c | $(PROTO_C)
+$(B)/%.o: %.c Makefile | $(PROTO_C)
 	$(call say,CC,$<)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(CFLAGS_$(firstword $(subst /, ,$<))) -MMD -MP -c -o $@ $<
 
 $(B)/monitor/page.o: $(wildcard monitor/page/*)
@@ -117,8 +117,6 @@ $(B)/lib/libkvpipe.a: $(B)/lib/libkvpipe.o
 $(B)/lib/$(LIBKVPIPE_SO): $(B)/lib/libkvpipe.o
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -shared -Wl,-soname,$(@F) -o $@ $^ -Wl,--as-needed $(LIBKVPIPE_LIBS) -lpthread && \
 		ln -sf $(@F) $(@D)/libkvpipe.so
-$(B)/lib/kvpipe.pc: capture/libkvpipe/kvpipe.pc.in Makefile
-	$(call say,GEN,$@)mkdir -p $(@D) && sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|' $< >$@
 $(GST_PLUGIN): $(GST_PLUGIN_OBJ) $(B)/lib/libkvpipe.a capture/kvpipesink/libgstkvpipe.map
 	$(call say,LD,$@)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -shared -Wl,--version-script=$(filter %.map,$^) -o $@ \
 		$(filter %.o %.a,$^) -Wl,--as-needed $(GST_PLUGIN_LIBS) $(LIBKVPIPE_LIBS) -lpthread
@@ -172,7 +170,8 @@ install: all
 	$(Q)install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/include
 	$(Q)install -m 644 $(B)/lib/libkvpipe.a $(B)/lib/$(LIBKVPIPE_SO) $(DESTDIR)$(LIBDIR)
 	$(Q)ln -sf $(LIBKVPIPE_SO) $(DESTDIR)$(LIBDIR)/libkvpipe.so
-	$(Q)install -m 644 $(B)/lib/kvpipe.pc $(DESTDIR)$(LIBDIR)/pkgconfig
+	$(Q)sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|' capture/libkvpipe/kvpipe.pc.in \
+		>$(DESTDIR)$(LIBDIR)/pkgconfig/kvpipe.pc
 	$(Q)install -m 644 capture/libkvpipe/kvpipe.h $(DESTDIR)$(PREFIX)/include
 	$(Q)install -d $(DESTDIR)$(GST_PLUGIN_DIR)
 	$(Q)install -m 644 $(GST_PLUGIN) $(DESTDIR)$(GST_PLUGIN_DIR)

@@ -12,12 +12,12 @@
 #include "common/cpus.h"
 #include "common/fragmenter.h"
 #include "common/log.h"
+#include "common/link.h"
 #include "common/mem.h"
 
 #define TAGS_MAX 10
 #define TAG_NAME_MAX_BYTES 128
 #define TAG_VALUE_MAX_BYTES 256
-#define STREAM_NAME_MAX 256
 #define ISOLATED_NAME_MAX 100 /* an instance name ("capture-NAME") has at most 128 bytes */
 #define ROLE_TEXT_MAX 128
 #define IPC_PATH_MAX 107      /* sockaddr_un */
@@ -227,9 +227,7 @@ static void check_name(struct conf_yaml *y, const struct conf *c, int i)
         FAULT(y, i, "name", "streams[%d]: no name; expected 'name: NAME'", i);
         return;
     }
-    if (len > STREAM_NAME_MAX ||
-        strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") != len ||
-        strspn(name, ".") == len)
+    if (!link_stream_name_ok(name))
         FAULT(y, i, "name",
               "stream name '%.64s' is not allowed; expected 1 to 256 of letters, digits, '_', '.', "
               "'-', not dots alone",

@@ -10,6 +10,15 @@
 
 #include "common/mem.h"
 
+bool link_stream_name_ok(const char *name)
+{
+    size_t len = name ? strlen(name) : 0;
+    return len && len <= LINK_NAME_MAX &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") ==
+               len &&
+           strspn(name, ".") != len;
+}
+
 int link_vector_cmp(const struct link_vector *a, const struct link_vector *b)
 {
     for (unsigned i = 0; i < a->n && i < b->n; i++)

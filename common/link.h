@@ -18,6 +18,9 @@
 #define LINK_INSTANCE_MAX 128
 #define LINK_PAYLOAD_MAX (64u << 20)
 
+/* 1 to 256 of [a-zA-Z0-9_.-], not dots alone: folders are named so. NULL is none. */
+bool link_stream_name_ok(const char *name);
+
 struct link_vector {
     unsigned n;
     uint64_t v[LINK_VECTOR_MAX];

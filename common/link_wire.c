@@ -272,9 +272,8 @@ static const char *read_stream(const char *in, bool may_be_empty, char out[LINK_
     size_t n = in ? strlen(in) : 0;
     if (n > LINK_NAME_MAX || (n == 0 && !may_be_empty))
         return "stream name missing or too long";
-    if (strspn(in ? in : "", "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") !=
-        n)
-        return "stream name has a character outside [a-zA-Z0-9_.-]";
+    if (n && !link_stream_name_ok(in))
+        return "stream name has a character outside [a-zA-Z0-9_.-], or is dots alone";
     memcpy(out, in ? in : "", n + 1);
     return NULL;
 }

@@ -5,11 +5,13 @@
  * Leaves supervision to the monitor. */
 #include "uploader/stage.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <event2/event.h>
 
 #include "common/clock.h"
@@ -22,6 +24,8 @@
 #define DISK_RETRY_NS (2 * NS_PER_S)
 #define DRAIN_NS (3500 * NS_PER_MS)
 #define LEAVE_NS (5 * NS_PER_S)
+#define GUESTS_MAX 256
+#define PROGRAM_VECTOR 3 /* numbers: of the program, of its outlet, of the muxer's */
 
 static struct upload *find(struct uploader *u, const char *stream)
 {
@@ -113,10 +117,14 @@ static void answer(struct upload *up)
              up->conf->name, link_vector_str(&v, text), next[0], next[1], next[2]);
 }
 
+static struct upload *admit(struct uploader *u, const char *name);
+
 static void on_open(void *arg, struct inlet_session *s, const struct link_msg *msg)
 {
     struct uploader *u = arg;
     struct upload *up = find(u, inlet_session_stream(s));
+    if (!up && msg->vector.n == PROGRAM_VECTOR)
+        up = admit(u, inlet_session_stream(s));
     if (!up) {
         log_warn("uploader.unknown_stream",
                  "stream=%s cause=\"not in this config\" do=\"give all stages the same file\"",
@@ -188,12 +196,21 @@ static void on_moved(void *arg, struct inlet_session *s)
 
 /* --- set up, tear down --- */
 
+static void guest_free(struct conf_stream **guest)
+{
+    if (*guest)
+        free((*guest)->name);
+    free(*guest);
+    *guest = NULL;
+}
+
 static void upload_free(struct uploader *u, struct upload *up)
 {
     TAILQ_REMOVE(&u->uploads, up, entry);
     session_destroy(&up->session);
     spool_close(&up->spool);
     conf_release(&up->held);
+    guest_free(&up->guest);
     free(up);
 }
 
@@ -212,7 +229,7 @@ static void let_go(struct uploader *u)
         }
         if (clock_mono_ns() - up->left_ns < LEAVE_NS)
             continue;
-        log_info("uploader.left", "stream=%s (no longer in the config, all of it is archived)",
+        log_info("uploader.left", "stream=%s (not in the config, all of it is archived)",
                  up->conf->name);
         if (up->inlet)
             inlet_session_set_user(up->inlet, NULL);
@@ -288,6 +305,53 @@ static int add_stream(struct uploader *u, const struct conf_stream *conf)
     return 0;
 }
 
+/* A program gives the muxer a stream of its own, or left one in the spool, or the config knew it
+ * when it was put there: it goes as one that has left the config does. */
+static struct upload *admit(struct uploader *u, const char *name)
+{
+    struct upload *up;
+    unsigned guests = 0;
+    TAILQ_FOREACH (up, &u->uploads, entry)
+        guests += up->guest != NULL;
+    if (!link_stream_name_ok(name) || u->stage->only_stream || guests >= GUESTS_MAX)
+        return NULL;
+    struct conf_stream *guest = xcalloc(1, sizeof *guest);
+    guest->name = xstrdup(name);
+    guest->absolute = true;
+    if (add_stream(u, guest) < 0) { /* said in the log */
+        guest_free(&guest);
+        return NULL;
+    }
+    up = find(u, name);
+    up->guest = guest;
+    up->left_ns = clock_mono_ns();
+    log_info("uploader.guest", "stream=%s backlog_fragments=%" PRIu64 " (not in the config)", name,
+             spool_get_stats(up->spool).backlog_fragments);
+    return up;
+}
+
+static bool is_folder(const char *dir, const char *name)
+{
+    struct stat st;
+    char *path = xasprintf("%s/%s", dir, name);
+    bool is = lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    free(path);
+    return is;
+}
+
+/* What is in the spool of a stream that the config does not know is sent, too. */
+static void admit_left(struct uploader *u)
+{
+    const char *dir = u->stage->conf->spool.dir;
+    DIR *d = opendir(dir);
+    struct dirent *e;
+    while (d && (e = readdir(d)))
+        if (is_folder(dir, e->d_name) && !find(u, e->d_name))
+            admit(u, e->d_name);
+    if (d)
+        closedir(d);
+}
+
 static int add_streams(struct uploader *u)
 {
     const struct conf *conf = u->stage->conf;
@@ -295,6 +359,8 @@ static int add_streams(struct uploader *u)
     for (unsigned i = 0; i < conf->streams_count && r == 0; i++)
         if (stage_serves(u->stage, conf->streams[i].name))
             r = add_stream(u, &conf->streams[i]);
+    if (r == 0)
+        admit_left(u);
     return r;
 }
 
@@ -313,6 +379,7 @@ static void take_settings(struct upload *up, const struct conf_stream *conf)
     conf_release(&up->held);
     up->held = conf_hold(up->owner->stage->conf);
     up->conf = conf;
+    guest_free(&up->guest);
     up->left_ns = 0;
     start_session(up);
     session_kick(up->session, 0);

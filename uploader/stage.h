@@ -18,8 +18,10 @@
 struct upload { /* one stream */
     TAILQ_ENTRY(upload) entry;
     struct uploader *owner;
-    const struct conf *held; /* conf is in it */
+    const struct conf *held; /* conf is in it, but for a guest's */
     const struct conf_stream *conf;
+    struct conf_stream
+        *guest; /* the config does not know the stream: conf, all defaults; or NULL */
     int64_t left_ns, frames_left; /* when it left the config, and frames_in then; 0: it has not */
     struct metrics *metrics;      /* the report's */
     struct spool *spool;

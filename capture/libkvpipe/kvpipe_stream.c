@@ -142,18 +142,11 @@ int kvpipe_set_track(struct kvpipe_stream *s, unsigned track,
 
 /* ---- opening ---- */
 
-static bool is_stream_name(const char *name)
-{
-    return name && name[0] && strlen(name) <= LINK_NAME_MAX &&
-           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") ==
-               strlen(name);
-}
-
 static int set_up(struct kvpipe_stream *s, const struct kvpipe_stream_options *o)
 {
     uint64_t reached_ms = 0;
 
-    if (!is_stream_name(o->name) || !o->tracks || o->ntracks < 1 ||
+    if (!link_stream_name_ok(o->name) || !o->tracks || o->ntracks < 1 ||
         o->ntracks > KVPIPE_TRACKS_MAX) {
         log_error("kvpipe.stream",
                   "stream=\"%s\" cause=\"expected a name of 1 to %d of [a-zA-Z0-9_.-] and 1 to %d "
@@ -344,7 +337,7 @@ int kvpipe_put_frame(struct kvpipe_stream *s, const struct kvpipe_frame *f, uint
     pthread_mutex_lock(&k->lock);
     if (s->replaced)
         r = -ESTALE;
-    else if (!is_usable(s, f))
+    else if (s->life > STREAM_LIVE || !is_usable(s, f))
         r = -EINVAL;
     else if (!s->can_wait && (!has_room(s) || (s->need_key[f->track - 1] && !f->key)))
         r = give_up(s, f->track);
