@@ -84,3 +84,14 @@ double offsite_seconds(const struct offsite *o, const char *stream, int64_t now_
         return -1;
     return s->oldest_ns ? (double)(now_ns - s->oldest_ns) / (double)NS_PER_S : 0;
 }
+
+bool offsite_is_guest(const struct offsite_stream *s, const struct conf *conf,
+                      const struct report_table *table)
+{
+    bool told = s->oldest_ns != 0;
+    for (size_t i = 0; !told && i < report_table_count(table); i++) {
+        const struct report_row *row = report_table_row(table, i);
+        told = strcmp(row->stage, "uploader") == 0 && report_row_subject(row, s->name);
+    }
+    return told && !conf_stream(conf, s->name);
+}

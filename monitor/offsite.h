@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 
+#include "common/conf.h"
 #include "monitor/report_table.h"
 
 struct offsite_stream {
@@ -26,5 +27,9 @@ void offsite_heard(struct offsite *o, const struct report_row *row,
                    const struct report_table *table, int64_t now_ns);
 /* 0 when all is persisted; negative while nothing is known. */
 double offsite_seconds(const struct offsite *o, const char *stream, int64_t now_ns);
+/* Whether it is a stream that the config does not know and is here: an uploader tells of it, or
+ * some of it waits. */
+bool offsite_is_guest(const struct offsite_stream *s, const struct conf *conf,
+                      const struct report_table *table);
 
 #endif

@@ -108,13 +108,17 @@ static void add_foreign(struct samples *s, const struct report_row *row, int64_t
 }
 
 static void add_streams(struct samples *s, const struct conf *conf, const struct offsite *offsite,
-                        int64_t now_ns)
+                        const struct report_table *table, int64_t now_ns)
 {
     for (unsigned i = 0; i < conf->streams_count; i++) {
         double seconds = offsite_seconds(offsite, conf->streams[i].name, now_ns);
         if (seconds >= 0)
             own(s, METRIC_OFFSITE, "", "", conf->streams[i].name, seconds);
     }
+    for (size_t i = 0; i < offsite->count; i++)
+        if (offsite_is_guest(&offsite->streams[i], conf, table))
+            own(s, METRIC_OFFSITE, "", "", offsite->streams[i].name,
+                offsite_seconds(offsite, offsite->streams[i].name, now_ns));
 }
 
 void samples_take(struct samples *s, const struct conf *conf, const struct instances *all,
@@ -130,5 +134,5 @@ void samples_take(struct samples *s, const struct conf *conf, const struct insta
         if (samples_counts(row, all, now_ns))
             add_row(s, row);
     }
-    add_streams(s, conf, offsite, now_ns);
+    add_streams(s, conf, offsite, table, now_ns);
 }

@@ -126,11 +126,12 @@ static json_t *processes(const struct instances *all, const struct report_table 
 
 /* What one stream comes to, from what each stage says. */
 struct summary {
-    double frames_per_s, bytes_per_s, persisted, fragments, backlog_fragments, backlog_bytes;
+    double frames_per_s, muxed_per_s, bytes_per_s, persisted, fragments, backlog_fragments,
+        backlog_bytes;
     double dropped, reconnects;
     double backlog_s; /* of the uploader that has most */
     double persisted_per_s, latency_s_per_s;
-    bool uploads; /* an uploader tells of it */
+    bool captured, uploads; /* a capture, an uploader tells of it */
     const char *state, *note;
     json_t *stages, *gaps, *lost;
 };
@@ -184,9 +185,12 @@ static void add_numbers(struct summary *sum, const char *stage, const struct rep
 {
     if (strcmp(stage, "capture") == 0) {
         double video = report_subject_rate(s, METRIC_VIDEO_FRAMES);
+        sum->captured = true;
         sum->frames_per_s += video > 0 ? video : report_subject_rate(s, METRIC_FRAMES_OUT);
         sum->dropped += report_subject_value(s, METRIC_FRAMES_DROPPED);
         sum->reconnects += report_subject_value(s, METRIC_RECONNECTS);
+    } else if (strcmp(stage, "muxer") == 0) {
+        sum->muxed_per_s += report_subject_rate(s, METRIC_FRAMES_OUT);
     } else if (strcmp(stage, "uploader") == 0) {
         sum->bytes_per_s += report_subject_rate(s, METRIC_BYTES_OUT);
         sum->fragments += report_subject_value(s, METRIC_FRAGMENTS);
@@ -240,7 +244,9 @@ static json_t *stream(const char *name, const struct instances *all,
     set(o, "name", name);
     set(o, "state", sum.state && *sum.state ? sum.state : "waiting");
     set(o, "note", sum.note);
-    json_object_set_new(o, "frames_per_s", json_real(sum.frames_per_s));
+    /* what another program gives to the muxer does not come by a capture */
+    json_object_set_new(o, "frames_per_s",
+                        json_real(sum.captured ? sum.frames_per_s : sum.muxed_per_s));
     json_object_set_new(o, "kbit_per_s", json_real(sum.bytes_per_s * 8 / 1000));
     json_object_set_new(o, "fragments", json_real(sum.fragments));
     json_object_set_new(o, "fragments_persisted", json_real(sum.persisted));
@@ -289,6 +295,13 @@ json_t *status_make(const struct conf *conf, const struct instances *all,
                               stream(conf->streams[i].name, all, table,
                                      offsite_seconds(offsite, conf->streams[i].name, now_ns),
                                      now_ns, brief));
+    for (size_t i = 0; i < offsite->count; i++)
+        if (offsite_is_guest(&offsite->streams[i], conf, table)) {
+            const char *name = offsite->streams[i].name;
+            json_array_append_new(
+                streams,
+                stream(name, all, table, offsite_seconds(offsite, name, now_ns), now_ns, brief));
+        }
     json_object_set_new(o, "streams", streams);
     return o;
 }
