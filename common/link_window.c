@@ -1,6 +1,6 @@
 /* What an outlet holds of one track until it is acked.
  * Relies on link.h.
- * Leaves bounds and the meaning of a missing number to link_outlet.c. */
+ * Leaves bounds to link_outlet_stream.c, the meaning of a missing number to link_outlet_send.c. */
 #include "common/link_window.h"
 
 #include <assert.h>

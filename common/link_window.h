@@ -1,6 +1,6 @@
 /* What an outlet holds of one track until it is acked: items whose numbers follow each other,
- * oldest first. Relies on link.h. Leaves bounds and the meaning of a missing number to
- * link_outlet.c. */
+ * oldest first. Relies on link.h. Leaves bounds to link_outlet_stream.c, the meaning of a missing
+ * number to link_outlet_send.c. */
 #ifndef KVPIPE_COMMON_LINK_WINDOW_H
 #define KVPIPE_COMMON_LINK_WINDOW_H
 
