@@ -1,8 +1,8 @@
 #!/bin/sh
-# image-root.sh PROCESS DIR: lays the program, its GStreamer plugins and every library these need into DIR, as they lie in /.
-# What debian:bookworm-slim has (its C library) is left out.
+# image-root.sh PROCESS DIR SUMS: lays the program, its GStreamer plugins and every library these need into DIR, as they lie in /.
+# Libraries that the base image has as they are here are left out; SUMS is what sha256sum says of the base's.
 set -eu
-process=$1 dir=$2
+process=$1 dir=$2 sums=$3
 case $process in cli) program=build/bin/kvpipe ;; *) program=build/bin/kvpipe-$process ;; esac
 plugins=/usr/lib/$(gcc -print-multiarch)/gstreamer-1.0
 
@@ -30,7 +30,9 @@ libraries() { # the closure of these files
 
 mkdir -p "$dir/usr/bin"
 # shellcheck disable=SC2086
-cp $program "$dir/usr/bin/"
+for file in $program; do
+    strip -g -o "$dir/usr/bin/${file##*/}" "$file"
+done
 files=$program
 for name in $wanted; do
     [ -e "$plugins/libgst$name.so" ] || continue
@@ -44,6 +46,5 @@ done
 }
 # shellcheck disable=SC2086
 for library in $(libraries $files); do
-    case $library in */libc.so.6 | */libm.so.6 | */libresolv.so.2 | */librt.so.1 | */libdl.so.2 | */libpthread.so.0) continue ;; esac
-    put "$library"
+    sha256sum "$(readlink -f "$library")" | grep -qxFf - "$sums" || put "$library"
 done
