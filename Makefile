@@ -13,7 +13,7 @@ say = $(if $(filter 1,$(V)),,@printf '  %-5s %s\n' '$(1)' '$(2)';)
 DESTDIR ?=
 PREFIX ?= /usr/local
 PKGS := libevent libevent_openssl libevent_pthreads libzmq libprotobuf-c libcurl openssl jansson yaml-0.1 zlib \
-	sqlite3 libsystemd gstreamer-1.0 gstreamer-app-1.0 gstreamer-video-1.0 gstreamer-audio-1.0
+	sqlite3 libsystemd libseccomp gstreamer-1.0 gstreamer-app-1.0 gstreamer-video-1.0 gstreamer-audio-1.0
 STAGES := capture encoder muxer uploader monitor server
 DIRS := media common $(STAGES) cli
 

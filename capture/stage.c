@@ -129,13 +129,52 @@ static void silence_gst(GstDebugCategory *category, GstDebugLevel level, const g
 
 /* GStreamer's own lines may hold addresses with passwords; whoever sets GST_DEBUG asked for them.
  */
-static void start_gst(void)
+static int prepare(struct stage *st)
 {
     gst_init(NULL, NULL);
     if (!getenv("GST_DEBUG")) {
         gst_debug_remove_log_function(NULL);
         gst_debug_add_log_function(silence_gst, NULL, NULL);
     }
+    return 0;
+}
+
+static void source_needs(const struct conf_source *source, struct sandbox *needs)
+{
+    switch (source->type) {
+    case CONF_SOURCE_FILE:
+        sandbox_allow_file(needs, source->path);
+        break;
+    case CONF_SOURCE_RTSP:
+        sandbox_allow_file(needs, source->credentials_file);
+        needs->calls.network = SYSCALL_INET;
+        break;
+    case CONF_SOURCE_V4L2: /* a camera that comes back is another node: all of /dev */
+        sandbox_allow(needs, "/dev", LANDLOCK_READ | LANDLOCK_DEVICE);
+        break;
+    case CONF_SOURCE_LIBCAMERA: /* runs what tunes a camera as a program of its own */
+        sandbox_allow(needs, "/dev", LANDLOCK_READ | LANDLOCK_DEVICE);
+        needs->calls.exec = true;
+        break;
+    case CONF_SOURCE_LAUNCH: /* whatever its owner wrote */
+        needs->any_file = needs->calls.exec = true;
+        needs->calls.network = SYSCALL_ANY;
+        break;
+    default:
+        break;
+    }
+}
+
+static void needs(const struct stage *st, const struct conf *conf, struct sandbox *needs)
+{
+    char *epochs = xasprintf("%s/capture", conf->run);
+
+    needs->calls.any = true;
+    sandbox_allow(needs, epochs, LANDLOCK_READ | LANDLOCK_WRITE);
+    for (unsigned i = 0; i < conf->streams_count; i++)
+        if (stage_serves(st, conf->streams[i].name))
+            source_needs(&conf->streams[i].source, needs);
+    free(epochs);
 }
 
 static int setup(struct stage *st)
@@ -146,7 +185,6 @@ static int setup(struct stage *st)
 
     st->state = c;
     c->stage = st;
-    start_gst();
     c->epoch_dir = xasprintf("%s/capture", st->conf->run);
     rc = link_server_create(st->base, st->conf->capture.listen, &st->conf->link, true, &link_ops, c,
                             &c->server);
@@ -217,6 +255,8 @@ static int command(struct stage *st, const struct report_command *asked)
 const struct stage_ops capture_stage = {
     .name = "capture",
     .summary = "takes video and sound from cameras, files or a test pattern",
+    .prepare = prepare,
+    .needs = needs,
     .setup = setup,
     .drain = drain,
     .teardown = teardown,

@@ -15,8 +15,10 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/conf.h"
+#include "common/credentials_source.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/sandbox.h"
 #include "common/sigv4.h"
 
 #define ASK_PAUSE_NS (30 * NS_PER_S) /* between two questions for the time */
@@ -227,6 +229,19 @@ struct credentials *api_credentials(struct api *api, struct event_base *base,
                                   .date = on_provider_date,
                                   .clock_arg = api};
     return credentials_create(base, http, &cc, on_ready, arg);
+}
+
+void api_needs(const struct conf_endpoint *endpoint, struct sandbox *needs)
+{
+    const struct conf_credentials *c = &endpoint->credentials;
+    bool profile = c->type == CONF_CRED_AUTO || c->type == CONF_CRED_PROFILE;
+    char *usual = profile && !c->profile_file ? credentials_profile_path() : NULL;
+    const char *const files[] = {endpoint->ca_file, usual,       c->profile_file, c->file,
+                                 c->iot_ca,         c->iot_cert, c->iot_key};
+    needs->calls.network = SYSCALL_INET;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        sandbox_allow_file(needs, files[i]);
+    free(usual);
 }
 
 /* ---- requests ---- */

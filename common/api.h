@@ -28,12 +28,17 @@ struct api { /* one per process */
 
 struct blob;
 struct conf_credentials;
+struct conf_endpoint;
+struct sandbox;
 
 /* The credentials that the config names, judged by the api's clock. http may be that of *api;
  * on_ready(arg) as in credentials.h. *api is borrowed, and may be filled in later. */
 struct credentials *api_credentials(struct api *api, struct event_base *base,
                                     struct http_client *http, const struct conf_credentials *c,
                                     credentials_ready_fn on_ready, void *arg);
+
+/* Adds what talking to the endpoint needs: its network, CA file, and files of credentials. */
+void api_needs(const struct conf_endpoint *endpoint, struct sandbox *needs);
 
 struct api_headers {
     char *name[API_HEADERS_MAX], *line[API_HEADERS_MAX]; /* line: "Name: value" */

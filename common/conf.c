@@ -299,6 +299,7 @@ static const struct conf_option monitor_options[] = {
 static const struct conf_option options[] = {
     STRING(conf, run, "run"),
     WORD(conf, log, "info", levels),
+    BOOL(conf, sandbox, true),
     MAP(conf, capture, stage_options),
     MAP(conf, encoder, stage_options),
     MAP(conf, muxer, stage_options),

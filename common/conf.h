@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define CONF_SOCKETS "sockets" /* folder in RUN of the sockets that get no other name */
+
 enum conf_source_type {
     CONF_SOURCE_NONE,
     CONF_SOURCE_TEST,      /* pattern and tone; width, height, rate, audio */
@@ -121,8 +123,8 @@ struct conf_process {          /* of each process of a stage; set by the monitor
 };
 
 struct conf_stage {
-    char *listen;  /* where this stage's outlet binds; default ipc://RUN/capture.sock … (capture,
-                      encoder, muxer) */
+    char *listen;  /* where this stage's outlet binds; default ipc://RUN/sockets/capture.sock …
+                      (capture,  encoder, muxer) */
     char *connect; /* where its inlet finds the stage above; default that stage's listen (encoder,
                       muxer, uploader), for the muxer also ipc://RUN/sinks */
     bool isolate;  /* one process per stream */
@@ -254,7 +256,7 @@ struct conf_monitor {
     struct conf_prometheus prometheus;
     struct conf_cloudwatch cloudwatch;
     struct conf_emf emf;
-    char *socket;              /* where stages report, default ipc://RUN/monitor.sock */
+    char *socket;              /* where stages report, default ipc://RUN/sockets/monitor.sock */
     enum conf_driver driver;   /* default local */
     enum conf_outlive outlive; /* default crash */
     char *docker_socket;       /* default /var/run/docker.sock */
@@ -274,9 +276,10 @@ struct conf {
     char *text; /* its bytes as they were read */
     size_t text_bytes;
     unsigned holders; /* conf_hold */
-    char *run; /* directory for sockets, spool, archive; default ./run, relative to the current
-                  directory */
-    char *log; /* error, warn, info, debug */
+    char *run;    /* directory for sockets, spool, archive; default ./run, relative to the current
+                     directory */
+    char *log;    /* error, warn, info, debug */
+    bool sandbox; /* processes give up what they do not need (default true) */
     struct conf_stage capture, encoder, muxer, uploader;
     struct conf_link link;
     struct conf_endpoint endpoint;

@@ -56,10 +56,11 @@ int conf_host_port(const char *listen, char *host, size_t host_size, uint16_t *p
 static char *own_listen(const struct conf *conf, const char *stage)
 {
     const struct conf_stage *s = conf_stage((struct conf *)conf, stage);
-    return s->listen ? xstrdup(s->listen) : xasprintf("ipc://%s/%s.sock", conf->run, stage);
+    return s->listen ? xstrdup(s->listen)
+                     : xasprintf("ipc://%s/" CONF_SOCKETS "/%s.sock", conf->run, stage);
 }
 
-/* "ipc://run/capture.sock" and "street" give "ipc://run/capture.street.sock"; "tcp://0.0.0.0:7001"
+/* "ipc://a/capture.sock" and "street" give "ipc://a/capture.street.sock"; "tcp://0.0.0.0:7001"
  * and index 2 give port 7003. */
 static char *variant(const char *address, const char *word, unsigned index)
 {

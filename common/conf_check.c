@@ -192,17 +192,22 @@ static void cloudwatch_defaults(struct conf *c)
     set_default(&w->thing, xstrdup(given(thing) ? thing : host));
 }
 
+static char *socket_in(const struct conf *c, const char *name)
+{
+    return xasprintf("ipc://%s/" CONF_SOCKETS "/%s.sock", c->run, name);
+}
+
 static void defaults(struct conf_yaml *y, struct conf *c)
 {
     override(&c->run, "KVPIPE_RUN");
     override(&c->log, "KVPIPE_LOG");
-    set_default(&c->capture.listen, xasprintf("ipc://%s/capture.sock", c->run));
-    set_default(&c->encoder.listen, xasprintf("ipc://%s/encoder.sock", c->run));
-    set_default(&c->muxer.listen, xasprintf("ipc://%s/muxer.sock", c->run));
+    set_default(&c->capture.listen, socket_in(c, "capture"));
+    set_default(&c->encoder.listen, socket_in(c, "encoder"));
+    set_default(&c->muxer.listen, socket_in(c, "muxer"));
     set_default(&c->spool.dir, xasprintf("%s/spool", c->run));
     set_default(&c->server.data, xasprintf("%s/archive", c->run));
     set_default(&c->server.keys, xasprintf("%s/keys", c->run));
-    set_default(&c->monitor.socket, xasprintf("ipc://%s/monitor.sock", c->run));
+    set_default(&c->monitor.socket, socket_in(c, "monitor"));
     set_default(&c->monitor.bind, xstrdup(c->monitor.socket));
     from_file(c, &c->link.keys);
     from_file(c, &c->server.master_keys);

@@ -15,6 +15,7 @@
 #include <event2/event.h>
 
 #include "common/clock.h"
+#include "common/conf.h"
 #include "common/mem.h"
 
 #define BACKLOG 16
@@ -29,8 +30,8 @@ struct health {
 static int open_socket(const char *run, const char *instance, struct sockaddr_un *address)
 {
     *address = (struct sockaddr_un){.sun_family = AF_UNIX};
-    int n =
-        snprintf(address->sun_path, sizeof address->sun_path, "%s/pids/%s.health", run, instance);
+    int n = snprintf(address->sun_path, sizeof address->sun_path, "%s/" CONF_SOCKETS "/%s.health",
+                     run, instance);
     if (n < 0 || (size_t)n >= sizeof address->sun_path)
         return -ENAMETOOLONG;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

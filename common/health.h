@@ -1,7 +1,7 @@
 /* A door at which a process of this machine, or container, is asked whether its loop turns: the
- * loop itself answers. Relies on a unix socket beside the pid file, RUN/pids/INSTANCE.health; no
- * config, disk or monitor has a part in it. Leaves to others what follows from it: Docker,
- * Kubernetes, people. */
+ * loop itself answers. Relies on a unix socket, RUN/sockets/INSTANCE.health, in a folder that is
+ * there; no config, disk or monitor has a part in it. Leaves to others what follows from it:
+ * Docker, Kubernetes, people. */
 #ifndef KVPIPE_COMMON_HEALTH_H
 #define KVPIPE_COMMON_HEALTH_H
 

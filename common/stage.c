@@ -16,6 +16,7 @@
 #include <event2/thread.h>
 
 #include "common/conf_slice.h"
+#include "common/dirs.h"
 #include "common/health.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -23,6 +24,7 @@
 #include "common/pidfile.h"
 #include "common/report.h"
 #include "common/stage_reload.h"
+#include "common/stage_sandbox.h"
 #include "common/watchdog.h"
 
 #define DRAIN_DEADLINE_S 4
@@ -201,10 +203,21 @@ bool stage_identity_is_close(const char *a, const char *b)
     return end && strncmp(a, b, (size_t)(end - a) + strlen(" streams=")) == 0;
 }
 
+/* Sockets lie apart, so that who may make and remove them may not touch what else is there. */
+static int make_dirs(const char *run)
+{
+    char *sockets = xasprintf("%s/" CONF_SOCKETS, run);
+    int r = pidfile_dirs(run);
+    if (r == 0)
+        r = dirs_make(sockets, 0755);
+    free(sockets);
+    return r;
+}
+
 static int lock_instance(struct stage *st, int *fd)
 {
     pid_t holder = 0;
-    int r = pidfile_dirs(st->conf->run);
+    int r = make_dirs(st->conf->run);
     if (r < 0) {
         log_error("stage.run_directory", "path=%s error=\"%s\" (make it writable or set 'run')",
                   st->conf->run, strerror(-r));
@@ -305,8 +318,12 @@ static int start(struct runtime *rt)
     rt->interrupt = on_signal(rt, SIGINT, on_terminate);
     rt->hangup = on_signal(rt, SIGHUP, on_hangup);
     rt->deadline = evtimer_new(st->base, on_deadline, rt);
+    int r = st->ops->prepare ? st->ops->prepare(st) : 0;
+    if (r < 0)
+        return r;
+    stage_sandbox_enter(st);
     rt->watchdog = watchdog_start(st->base, 2 * st->conf->monitor.hang_s);
-    int r = health_open(st->base, st->conf->run, st->instance, &rt->health);
+    r = health_open(st->base, st->conf->run, st->instance, &rt->health);
     if (r < 0)
         log_warn("stage.health", "run=%s error=\"%s\" (--healthy cannot ask; all else goes on)",
                  st->conf->run, strerror(-r));
@@ -331,10 +348,10 @@ static int run(struct runtime *rt)
     struct stage *st = &rt->stage;
     if (lock_instance(st, &rt->pid_file) < 0)
         return EXIT_FAILED;
+    log_info("stage.start", "instance=%s pid=%d version=%s config=%s", st->instance, (int)getpid(),
+             KVPIPE_VERSION, st->conf->file);
     int r = start(rt);
     if (r == 0) {
-        log_info("stage.start", "instance=%s pid=%d version=%s config=%s", st->instance,
-                 (int)getpid(), KVPIPE_VERSION, st->conf->file);
         r = st->ops->setup(st);
         if (r == 0 && !rt->quit) /* a loopbreak before the loop would be forgotten */
             event_base_dispatch(st->base);
@@ -345,6 +362,7 @@ static int run(struct runtime *rt)
                  r < 0 ? EXIT_FAILED : rt->exit_code);
     }
     finish(rt);
+    sandbox_fini(&st->sandbox);
     close(rt->pid_file);
     return r < 0 ? EXIT_FAILED : rt->exit_code;
 }

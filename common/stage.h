@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "common/conf.h"
+#include "common/sandbox.h"
 
 struct event_base;
 struct report;
@@ -20,9 +21,10 @@ struct stage {
     const char *only_stream; /* -s NAME: serve this stream alone (isolate), else NULL */
     char instance[129]; /* -i NAME, else "<stage>-<hostname>-1"; names this process on links and in
                            reports */
-    struct report *report; /* counters and states that go to the monitor (report.h) */
-    void *state;           /* the stage's own */
-    char *identity;        /* stage_identity() of what it runs */
+    struct report *report;  /* counters and states that go to the monitor (report.h) */
+    void *state;            /* the stage's own */
+    char *identity;         /* stage_identity() of what it runs */
+    struct sandbox sandbox; /* what the process may do since its start */
     bool draining;
     char fault[512]; /* why the config that is in the file now is not in use; "" when it is */
 };
@@ -30,6 +32,13 @@ struct stage {
 struct stage_ops {
     const char *name;    /* "muxer" */
     const char *summary; /* one line for --help */
+    /* Before setup, while nothing is given up and no other thread is there: makes files and loads
+     * what `needs` will not let it. Returns 0 or a negative errno after logging. May be NULL. */
+    int (*prepare)(struct stage *st);
+    /* What the process needs from setup on when `conf` is its config, beyond the link, the config
+     * and the system's files, which every stage has (stage_sandbox.h). All else is given up; a
+     * config that needs more is refused by a reload. NULL: nothing is given up. */
+    void (*needs)(const struct stage *st, const struct conf *conf, struct sandbox *needs);
     /* Builds everything on st->base; must not block. Returns 0 or a negative errno after logging
      * what is wrong and what to do. */
     int (*setup)(struct stage *st);

@@ -11,11 +11,18 @@
 #include "common/conf_slice.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/stage_sandbox.h"
 
 static const char *copy_of(const struct stage *st)
 {
     const char *copy = getenv(STAGE_CONFIG_COPY);
     return strcmp(st->ops->name, "monitor") != 0 && copy && *copy ? copy : NULL;
+}
+
+const char *stage_reload_file(const struct stage *st, const struct conf *conf)
+{
+    const char *copy = copy_of(st);
+    return copy ? copy : conf->file;
 }
 
 int stage_reload_read(const struct stage *st, const char *file, struct conf **conf)
@@ -27,11 +34,11 @@ int stage_reload_read(const struct stage *st, const char *file, struct conf **co
 /* Reads it; faults go to stderr, and the first to st->fault. */
 static int read_again(struct stage *st, struct conf **conf)
 {
-    const char *file = st->conf->file, *copy = copy_of(st);
+    const char *file = st->conf->file;
     char *faults = NULL;
     size_t len = 0;
     FILE *out = xmemstream(&faults, &len);
-    int r = conf_load_copy(file, copy ? copy : file, conf, out);
+    int r = conf_load_copy(file, stage_reload_file(st, st->conf), conf, out);
     fclose(out);
     fputs(faults, stderr);
     if (r < 0)
@@ -94,13 +101,15 @@ bool stage_reload(struct stage *st)
                   st->conf->file, st->fault);
         return false;
     }
-    if (!is_close(st, conf)) {
-        snprintf(st->fault, sizeof st->fault, "%s: more than streams has changed for this process",
-                 conf->file);
+    const char *why = !is_close(st, conf) ? "more than streams has changed for this process"
+                      : !stage_sandbox_covers(st, conf)
+                          ? "a stream needs what this process gave up at its start"
+                          : NULL;
+    if (why) {
+        snprintf(st->fault, sizeof st->fault, "%s: %s", conf->file, why);
         log_warn("stage.reload.restart",
-                 "config=%s (more than streams has changed for this process: it goes on with the "
-                 "config of before until it is started anew)",
-                 conf->file);
+                 "config=%s (%s: it goes on with the config of before until it is started anew)",
+                 conf->file, why);
         conf_free(&conf);
         return false;
     }

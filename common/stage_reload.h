@@ -10,10 +10,13 @@
  * that this variable names for them. */
 #define STAGE_CONFIG_COPY "KVPIPE_CONFIG"
 
+/* The file that this process reads its config from: the copy when there is one. */
+const char *stage_reload_file(const struct stage *st, const struct conf *conf);
 /* Loads the config for this process: from the copy when there is one. Prints faults to stderr.
  * Returns 0 or a negative errno. */
 int stage_reload_read(const struct stage *st, const char *file, struct conf **conf);
-/* Reads the config again, and when nothing but streams differs swaps it in and tells the stage. In
+/* Reads the config again, and when nothing but streams differs, and they need no more than the
+ * process may do since its start, swaps it in and tells the stage. In
  * any other case all stays as it is, and the log and st->fault say why. Returns true when st->conf
  * is a new one. Blocks on the disk. */
 bool stage_reload(struct stage *st);

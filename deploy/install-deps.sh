@@ -7,7 +7,7 @@ set -eu
 build="
 gcc libc6-dev make pkg-config ca-certificates
 libevent-dev libzmq3-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler
-libcurl4-openssl-dev libssl-dev libjansson-dev zlib1g-dev libyaml-dev libsqlite3-dev libsystemd-dev node-llhttp
+libcurl4-openssl-dev libssl-dev libjansson-dev zlib1g-dev libyaml-dev libsqlite3-dev libsystemd-dev libseccomp-dev node-llhttp
 libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev gstreamer1.0-plugins-base gstreamer1.0-plugins-good
 gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
 "

@@ -265,7 +265,7 @@ static void preload(const struct stage *st)
 
 /* Each new session is new threads. The C library would give them up to eight heaps a core, each of
  * which keeps what was once used. */
-static int start_gstreamer(void)
+static int prepare(struct stage *st)
 {
     GError *error = NULL;
 
@@ -275,6 +275,12 @@ static int start_gstreamer(void)
     log_error("encoder.gstreamer", "error=\"%s\"", error ? error->message : "unknown");
     g_clear_error(&error);
     return -ENODEV;
+}
+
+/* Raw frames come in, coded ones go out: nothing of it is in files. */
+static void needs(const struct stage *st, const struct conf *conf, struct sandbox *needs)
+{
+    needs->calls.any = true;
 }
 
 static int setup_relay(struct encoder *e)
@@ -311,12 +317,9 @@ static void teardown(struct stage *st)
 static int setup(struct stage *st)
 {
     struct timeval every = {.tv_usec = TICK_MS * 1000};
-    struct encoder *e;
-    int rc = start_gstreamer();
+    struct encoder *e = xcalloc(1, sizeof *e);
+    int rc;
 
-    if (rc)
-        return rc;
-    e = xcalloc(1, sizeof *e);
     e->stage = st;
     st->state = e;
     TAILQ_INIT(&e->entries);
@@ -419,6 +422,8 @@ static int command(struct stage *st, const struct report_command *c)
 const struct stage_ops encoder_stage = {
     .name = "encoder",
     .summary = "turns raw frames into H.264 and AAC, passes coded tracks through",
+    .prepare = prepare,
+    .needs = needs,
     .setup = setup,
     .drain = drain,
     .teardown = teardown,

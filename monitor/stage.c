@@ -14,6 +14,7 @@
 #include <event2/event.h>
 
 #include "common/clock.h"
+#include "common/dirs.h"
 #include "common/gaps.h"
 #include "common/keys.h"
 #include "common/leftover.h"
@@ -369,9 +370,12 @@ static int make_token(struct monitor *m)
  * started again later. */
 static int keep_config(const struct conf *conf)
 {
-    char *path = xasprintf("%s/config.yaml", conf->run), *fresh = xasprintf("%s.new", path);
-    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    int r = fd < 0 ? -errno : 0;
+    char *path = xasprintf("%s/config/pipeline.yaml", conf->run),
+         *fresh = xasprintf("%s.new", path);
+    int r = dirs_make_for(path, 0700);
+    int fd = r < 0 ? -1 : open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (r == 0 && fd < 0)
+        r = -errno;
     if (r == 0 && write(fd, conf->text, conf->text_bytes) != (ssize_t)conf->text_bytes)
         r = -(errno ? errno : EIO);
     if (fd >= 0)
@@ -509,9 +513,18 @@ static void drain(struct stage *st)
     stop(m, m->phase_ns);
 }
 
+/* Stages inherit what it may do, and which files they will need no monitor knows before they are in
+ * a config. */
+static void needs(const struct stage *st, const struct conf *conf, struct sandbox *needs)
+{
+    needs->any_file = needs->calls.any = needs->calls.exec = true;
+    needs->calls.network = SYSCALL_ANY;
+}
+
 const struct stage_ops monitor_stage = {
     .name = "monitor",
     .summary = "starts the stages of a config, restarts what exits or hangs, serves the status",
+    .needs = needs,
     .setup = setup,
     .reload = reload,
     .drain = drain,

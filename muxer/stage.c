@@ -14,6 +14,7 @@
 #include <event2/event.h>
 
 #include "common/clock.h"
+#include "common/dirs.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/relay.h"
@@ -385,6 +386,27 @@ static void teardown(struct stage *st)
     st->state = NULL;
 }
 
+static int prepare(struct stage *st)
+{
+    char *sinks = xasprintf("%s/" CONF_SINKS, st->conf->run);
+    int r = dirs_make(sinks, 0775);
+
+    if (r < 0)
+        log_error("muxer.sinks", "path=%s error=\"%s\" (make it writable, or set 'run')", sinks,
+                  strerror(-r));
+    free(sinks);
+    return r;
+}
+
+/* The link is all, and the sockets of programs beside the pipeline. */
+static void needs(const struct stage *st, const struct conf *conf, struct sandbox *needs)
+{
+    char *sinks = xasprintf("%s/" CONF_SINKS, conf->run);
+
+    sandbox_allow(needs, sinks, LANDLOCK_READ);
+    free(sinks);
+}
+
 static int setup(struct stage *st)
 {
     struct timeval every = {.tv_usec = TICK_NS / 1000};
@@ -422,6 +444,8 @@ static void drain(struct stage *st)
 const struct stage_ops muxer_stage = {
     .name = "muxer",
     .summary = "makes Matroska fragments of coded frames",
+    .prepare = prepare,
+    .needs = needs,
     .setup = setup,
     .drain = drain,
     .teardown = teardown,

@@ -27,7 +27,8 @@ int archive_reader_open(const char *dir, struct archive_reader **out)
                   : sql_error(r->db, "open");
     free(path);
     if (err == 0)
-        err = sql_script(r->db, "PRAGMA busy_timeout=5000; PRAGMA query_only=1;");
+        err = sql_script(r->db, "PRAGMA busy_timeout=5000; PRAGMA query_only=1; "
+                                "PRAGMA temp_store=MEMORY;");
     if (err)
         archive_reader_close(&r);
     *out = r;

@@ -76,7 +76,8 @@ int archive_schema(struct archive *a)
     struct stat sb;
     a->device = fstat(a->lock_fd, &sb) == 0 ? sb.st_dev : 0;
     int r = sql_script(
-        a->db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=5000;");
+        a->db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=5000; "
+               "PRAGMA temp_store=MEMORY;" /* no file outside the archive */);
     if (r)
         return r;
     int64_t version = 0;

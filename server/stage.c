@@ -41,9 +41,9 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
     store_sweep(server->store, clock_wall_ns());
 }
 
-static int start_tls(struct server *server, const struct conf_server *conf)
+static int make_certificate(const struct conf_server *conf)
 {
-    int r = conf->tls_made
+    int r = conf->tls && conf->tls_made
                 ? tls_files_ensure(conf->tls_cert, conf->tls_key, conf->listen, conf->tls_names)
                 : 0;
     if (r)
@@ -52,8 +52,12 @@ static int start_tls(struct server *server, const struct conf_server *conf)
             "file=%s error=\"%s\" action=\"make its directory writable, or set server.tls_cert "
             "and tls_key\"",
             conf->tls_cert, strerror(-r));
-    if (r == 0)
-        r = http_server_tls(server->http, conf->tls_cert, conf->tls_key);
+    return r;
+}
+
+static int start_tls(struct server *server, const struct conf_server *conf)
+{
+    int r = http_server_tls(server->http, conf->tls_cert, conf->tls_key);
     if (r == 0 && conf->device_ca)
         r = http_server_client_ca(server->http, conf->device_ca);
     return r;
@@ -161,21 +165,46 @@ static void raise_descriptor_limit(void)
                  (unsigned long long)limit.rlim_cur, strerror(errno));
 }
 
+/* Keys and a certificate that are not there are made, in folders where the server then may not
+ * write. */
+static int prepare(struct stage *stage)
+{
+    const struct conf_server *conf = &stage->conf->server;
+    struct server *server = xcalloc(1, sizeof *server);
+    TAILQ_INIT(&server->put_sessions);
+    stage->state = server;
+    int r = access_keys_load(conf->keys, &server->auth.keys);
+    if (r == 0)
+        r = make_certificate(conf);
+    if (r)
+        teardown(stage);
+    return r;
+}
+
+static void needs(const struct stage *stage, const struct conf *conf, struct sandbox *needs)
+{
+    const struct conf_server *c = &conf->server;
+    needs->calls.network = SYSCALL_INET;
+    sandbox_allow(needs, c->data, LANDLOCK_READ | LANDLOCK_WRITE);
+    if (c->tls) {
+        sandbox_allow_file(needs, c->tls_cert);
+        sandbox_allow_file(needs, c->tls_key);
+    }
+    sandbox_allow_file(needs, c->device_ca);
+    sandbox_allow_file(needs, c->master_keys);
+}
+
 static int setup(struct stage *stage)
 {
     struct timeval hourly = {SWEEP_S, 0};
     const struct conf *conf = stage->conf;
-    struct server *server = xcalloc(1, sizeof *server);
+    struct server *server = stage->state;
     server->base = stage->base;
     server->stage = stage;
     server->limits = &conf->server.limits;
-    TAILQ_INIT(&server->put_sessions);
-    stage->state = server;
     raise_descriptor_limit();
     mallopt(M_MMAP_THRESHOLD, OWN_PAGES_BYTES);
-    int r = access_keys_load(conf->server.keys, &server->auth.keys);
-    if (r == 0)
-        r = store_open(server->base, conf->server.data, conf->endpoint.region, &server->store);
+    int r = store_open(server->base, conf->server.data, conf->endpoint.region, &server->store);
     if (r == 0 && conf->server.master_keys)
         r = kms_file_open(conf->server.master_keys, &server->kms);
     if (r == 0)
@@ -224,6 +253,8 @@ static void drain(struct stage *stage)
 const struct stage_ops server_stage = {
     .name = "server",
     .summary = "self-hosted endpoint with the Kinesis Video Streams API",
+    .prepare = prepare,
+    .needs = needs,
     .setup = setup,
     .drain = drain,
     .teardown = teardown,

@@ -446,6 +446,12 @@ static void teardown(struct stage *st)
     st->state = NULL;
 }
 
+static void needs(const struct stage *st, const struct conf *conf, struct sandbox *needs)
+{
+    sandbox_allow(needs, conf->spool.dir, LANDLOCK_READ | LANDLOCK_WRITE);
+    api_needs(&conf->endpoint, needs);
+}
+
 static int setup(struct stage *st)
 {
     static const struct timeval period = {.tv_usec = TICK_MS * 1000};
@@ -613,6 +619,7 @@ static void sample(struct stage *st)
 const struct stage_ops uploader_stage = {
     .name = "uploader",
     .summary = "keeps media in a durable spool and sends it by PutMedia",
+    .needs = needs,
     .setup = setup,
     .drain = drain,
     .teardown = teardown,

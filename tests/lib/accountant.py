@@ -50,7 +50,7 @@ class Tap:
 
     def __init__(self, pipe):
         self.pb = fake_muxer.compile_proto(pipe.dir)
-        self.upstream = pipe.run + "/capture.sock"
+        self.upstream = pipe.run + "/sockets/capture.sock"
         self.address = pipe.dir + "/tap.sock"
         self.lock = threading.Lock()
         self.items = collections.defaultdict(dict)  # (stream, track) -> {(epoch, number): Item, or None for a gap}

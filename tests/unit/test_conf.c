@@ -76,8 +76,8 @@ START_TEST(defaults_are_as_documented)
     ck_assert_int_eq(c->spool.sync, CONF_SYNC_FRAGMENT);
     ck_assert_uint_eq(c->spool.max_megabytes, 4096);
     ck_assert_str_eq(c->server.data, "run/archive");
-    ck_assert_str_eq(c->monitor.socket, "ipc://run/monitor.sock");
-    ck_assert_str_eq(c->capture.listen, "ipc://run/capture.sock");
+    ck_assert_str_eq(c->monitor.socket, "ipc://run/sockets/monitor.sock");
+    ck_assert_str_eq(c->capture.listen, "ipc://run/sockets/capture.sock");
     conf_free(&c);
     ck_assert_ptr_null(c);
 }
@@ -128,7 +128,7 @@ START_TEST(the_environment_gives_region_run_log_and_url)
     struct conf *c = good(ONE);
     ck_assert_str_eq(c->endpoint.region, "us-east-1");
     ck_assert(c->endpoint.own); /* a region of the environment does not choose the service */
-    ck_assert_str_eq(c->capture.listen, "ipc:///tmp/r/capture.sock");
+    ck_assert_str_eq(c->capture.listen, "ipc:///tmp/r/sockets/capture.sock");
     ck_assert_str_eq(c->log, "debug");
     conf_free(&c);
     setenv("KVPIPE_ENDPOINT_URL", "https://example.com", 1);
@@ -226,7 +226,7 @@ static const struct {
 } faults[] = {
     {"", "no streams; expected at least one"},
     {"streams: []\n", "no streams"},
-    {"strems: 1\n", ":1: unknown key 'strems'; expected one of: run, log, capture"},
+    {"strems: 1\n", ":1: unknown key 'strems'; expected one of: run, log, sandbox, capture"},
     {CAM("    colour: red\n"),
      ":4: streams[0]: unknown key 'colour'; expected one of: name, source"},
     {CAM("log: loud\n"),
@@ -358,24 +358,25 @@ END_TEST
 static const struct {
     const char *text, *stage, *stream, *instance, *listen, *connect;
 } addresses[] = {
-    {TWO, "encoder", NULL, "encoder-1", "ipc://run/encoder.sock", "ipc://run/capture.sock"},
-    {TWO, "capture", NULL, "capture-1", "ipc://run/capture.sock", NULL},
-    {TWO, "uploader", NULL, "uploader-1", NULL, "ipc://run/muxer.sock"},
+    {TWO, "encoder", NULL, "encoder-1", "ipc://run/sockets/encoder.sock",
+     "ipc://run/sockets/capture.sock"},
+    {TWO, "capture", NULL, "capture-1", "ipc://run/sockets/capture.sock", NULL},
+    {TWO, "uploader", NULL, "uploader-1", NULL, "ipc://run/sockets/muxer.sock"},
     {TWO, "server", NULL, "server-1", NULL, NULL},
-    {TWO "capture: {isolate: true}\n", "capture", "b", "capture-b", "ipc://run/capture.b.sock",
-     NULL},
-    {TWO "capture: {isolate: true}\n", "encoder", NULL, "e", "ipc://run/encoder.sock",
-     "ipc://run/capture.a.sock ipc://run/capture.b.sock"},
+    {TWO "capture: {isolate: true}\n", "capture", "b", "capture-b",
+     "ipc://run/sockets/capture.b.sock", NULL},
+    {TWO "capture: {isolate: true}\n", "encoder", NULL, "e", "ipc://run/sockets/encoder.sock",
+     "ipc://run/sockets/capture.a.sock ipc://run/sockets/capture.b.sock"},
     {TWO "capture: {isolate: true}\nencoder: {isolate: true}\n", "encoder", "b", "e",
-     "ipc://run/encoder.b.sock", "ipc://run/capture.b.sock"},
+     "ipc://run/sockets/encoder.b.sock", "ipc://run/sockets/capture.b.sock"},
     {TWO "capture: {isolate: true, listen: 'tcp://127.0.0.1:7000'}\n", "capture", "b", "c",
      "tcp://127.0.0.1:7001", NULL},
-    {TWO "encoder: {replicas: 2}\n", "encoder", NULL, "encoder-2", "ipc://run/encoder.2.sock",
-     "ipc://run/capture.sock"},
-    {TWO "encoder: {replicas: 2}\n", "muxer", NULL, "muxer-1", "ipc://run/muxer.sock",
-     "ipc://run/encoder.1.sock ipc://run/encoder.2.sock ipc://run/sinks/*.sock"},
+    {TWO "encoder: {replicas: 2}\n", "encoder", NULL, "encoder-2",
+     "ipc://run/sockets/encoder.2.sock", "ipc://run/sockets/capture.sock"},
+    {TWO "encoder: {replicas: 2}\n", "muxer", NULL, "muxer-1", "ipc://run/sockets/muxer.sock",
+     "ipc://run/sockets/encoder.1.sock ipc://run/sockets/encoder.2.sock ipc://run/sinks/*.sock"},
     {TWO "capture: {isolate: true}\nencoder: {isolate: true}\nmuxer: {isolate: true}\n", "muxer",
-     "b", "m", "ipc://run/muxer.b.sock", "ipc://run/encoder.b.sock"},
+     "b", "m", "ipc://run/sockets/muxer.b.sock", "ipc://run/sockets/encoder.b.sock"},
     {TWO "muxer: {connect: 'tcp://enc:7001', listen: 'tcp://0.0.0.0:7002'}\n"
          "link: {plaintext: true}\n",
      "muxer", NULL, "m", "tcp://0.0.0.0:7002", "tcp://enc:7001"},

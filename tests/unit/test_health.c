@@ -6,14 +6,15 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <event2/event.h>
 
 #include "common/health.h"
+#include "common/conf.h"
 #include "common/mem.h"
-#include "common/pidfile.h"
 
 #define INSTANCE "muxer-1"
 
@@ -24,7 +25,9 @@ static void up(void)
 {
     strcpy(dir, "/tmp/kvpipe-health-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(dir));
-    ck_assert_int_eq(pidfile_dirs(dir), 0);
+    char *sockets = xasprintf("%s/" CONF_SOCKETS, dir);
+    ck_assert_int_eq(mkdir(sockets, 0700), 0);
+    free(sockets);
     ck_assert_int_eq(pipe(said), 0);
 }
 

@@ -168,8 +168,9 @@ START_TEST(links_are_those_of_this_process)
 {
     in_setup = terminate;
     ck_assert_int_eq(stage_run("-c", config, "-i", "encoder-7", NULL), 0);
-    char *expected =
-        xasprintf("ipc://%s/a/run/encoder.sock ipc://%s/a/run/capture.sock encoder-7", dir, dir);
+    char *expected = xasprintf(
+        "ipc://%s/a/run/sockets/encoder.sock ipc://%s/a/run/sockets/capture.sock encoder-7", dir,
+        dir);
     ck_assert_str_eq(listen_seen, expected);
     free(expected);
 }
