@@ -165,7 +165,7 @@ DOCS := $(DESTDIR)$(PREFIX)/share/doc/kvpipe
 MAN := $(DESTDIR)$(PREFIX)/share/man
 SYSTEMD ?= $(PREFIX)/lib/systemd/system
 install: all
-	$(Q)install -d $(DESTDIR)$(PREFIX)/bin $(MAN)/man1 $(MAN)/man5 $(DOCS)/proto $(DOCS)/monitoring
+	$(Q)install -d $(DESTDIR)$(PREFIX)/bin $(MAN)/man1 $(MAN)/man3 $(MAN)/man5 $(DOCS)/proto $(DOCS)/monitoring
 	$(Q)install -m 755 $(BINS) $(DESTDIR)$(PREFIX)/bin
 	$(Q)install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/include
 	$(Q)install -m 644 $(B)/lib/libkvpipe.a $(B)/lib/$(LIBKVPIPE_SO) $(DESTDIR)$(LIBDIR)
@@ -180,7 +180,9 @@ install: all
 	$(Q)install -m 644 $(wildcard README.md CHANGELOG.md LICENSE) deploy/pipeline.yaml $(DOCS)
 	$(Q)install -m 644 $(wildcard proto/README.md) $(PROTO_SRC) $(DOCS)/proto
 	$(Q)install -m 644 deploy/monitoring/* $(DOCS)/monitoring
-	$(Q)install -d $(DOCS)/examples/capture-device $(DOCS)/examples/encoder-python
+	$(Q)install -m 644 capture/libkvpipe/libkvpipe.3 $(MAN)/man3
+	$(Q)install -d $(DOCS)/examples/capture-device $(DOCS)/examples/encoder-python $(DOCS)/examples/producer
+	$(Q)install -m 644 $(addprefix deploy/examples/producer/,Makefile README.md producer.c) $(DOCS)/examples/producer
 	$(Q)install -m 644 deploy/examples/README.md $(DOCS)/examples
 	$(Q)install -m 644 $(addprefix deploy/examples/capture-device/,Makefile README.md *.c *.h) $(DOCS)/examples/capture-device
 	$(Q)install -m 644 deploy/examples/encoder-python/README.md $(DOCS)/examples/encoder-python

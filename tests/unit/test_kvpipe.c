@@ -115,8 +115,8 @@ static void muxer(void)
     static const struct inlet_ops ops = {.open = on_open, .item = on_item, .ended = on_ended};
     static const struct conf_link conf = {
         .heartbeat_ms = 50, .silence_ms = 2000, .resolve_ms = 60000};
-    ck_assert_int_eq(
-        link_client_create(base, address, &conf, "muxer-test", &ops, NULL, &client), 0);
+    ck_assert_int_eq(link_client_create(base, address, &conf, "muxer-test", &ops, NULL, &client),
+                     0);
 }
 
 static void on_poll(evutil_socket_t fd, short what, void *arg)

@@ -117,7 +117,7 @@ int main(int argc, char **argv)
     int opt, fps = 30, live = 0, r;
     const char *site = NULL;
 
-    while ((opt = getopt(argc, argv, "r:f:s:l")) != -1)
+    while ((opt = getopt(argc, argv, "r:f:s:a:k:l")) != -1)
         switch (opt) {
         case 'r':
             us.run = optarg;
@@ -128,6 +128,12 @@ int main(int argc, char **argv)
         case 's':
             site = optarg;
             break;
+        case 'a':
+            us.listen = optarg;
+            break;
+        case 'k':
+            us.keys = optarg;
+            break;
         case 'l':
             live = 1;
             break;
@@ -135,9 +141,14 @@ int main(int argc, char **argv)
             optind = argc;
         }
     if (argc - optind != 2 || fps < 1) {
-        fprintf(stderr, "usage: producer [-r RUN] [-f FPS] [-s SITE] [-l] STREAM FILE.h264\n"
-                        "  -r  folder `run` of the pipeline   -l  as fast as the pictures are, not "
-                        "as fast as it goes\n");
+        fputs("usage: producer [-r RUN] [-f FPS] [-s SITE] [-a ADDRESS] [-k KEYS] [-l] STREAM "
+              "FILE.h264\n"
+              "  -r  folder `run` of the pipeline          -f  pictures a second, 30\n"
+              "  -s  metadata site=SITE of each fragment   -l  at the pace of the pictures, not as "
+              "fast as it goes\n"
+              "  -a  tcp://HOST:PORT in place of a socket in RUN/sinks, named in muxer.connect; -k "
+              "with keys\n",
+              stderr);
         return 2;
     }
     if (load(argv[optind + 1], &file) < 0) {
