@@ -127,9 +127,10 @@ struct kvpipe_frame {
 };
 
 /* Puts one access unit (or audio block), a track's in decode order. Copies the data. Waits up to
- * timeout_ms while the window is full if the stream can wait, else never. Returns 0; -EINVAL (a
- * field; nothing is put); -ETIMEDOUT (put it again); -ENOBUFS (live: the library's thread is far
- * behind, the frame is counted as lost); -ESTALE (replaced). Any thread. */
+ * timeout_ms while the window is full if the stream can wait; a live one waits only for the
+ * library's thread, which takes a burst. Returns 0; -EINVAL (a field; nothing is put); -ETIMEDOUT
+ * (put it again); -ENOBUFS (live: the thread is too far behind, the frame is counted as lost);
+ * -ESTALE (replaced). Any thread. */
 int kvpipe_put_frame(struct kvpipe_stream *stream, const struct kvpipe_frame *frame,
                      uint32_t timeout_ms);
 /* Describes a track anew, for the frames that follow. Returns 0 or -EINVAL. Any thread. */

@@ -339,10 +339,10 @@ int kvpipe_put_frame(struct kvpipe_stream *s, const struct kvpipe_frame *f, uint
         r = -ESTALE;
     else if (s->life > STREAM_LIVE || !is_usable(s, f))
         r = -EINVAL;
-    else if (!s->can_wait && (!has_room(s) || (s->need_key[f->track - 1] && !f->key)))
-        r = give_up(s, f->track);
-    else if (!has_room(s))
+    else
         r = wait_for_room(s, timeout_ms);
+    if (!s->can_wait && (r == -ETIMEDOUT || (r == 0 && s->need_key[f->track - 1] && !f->key)))
+        r = give_up(s, f->track);
     if (r == 0)
         take(s, f);
     bool first = s->queued == 1;
