@@ -18,6 +18,12 @@ void frame_times_init(struct frame_times *t, bool wall, int64_t floor_ns)
     }
 }
 
+void frame_times_reorder(struct frame_times *t, unsigned track, unsigned depth)
+{
+    if (t->dts[track].last_ns == INT64_MIN)
+        dts_init(&t->dts[track], depth, STEP_NS);
+}
+
 int64_t frame_times_last(const struct frame_times *t)
 {
     int64_t last = t->floor_ns;

@@ -20,6 +20,9 @@ struct frame_times {
 /* floor_ns: no decode time will be at or below it. wall: the caller's times are absolute; else they
  * are a clock of its own, which is put at the wall clock. */
 void frame_times_init(struct frame_times *t, bool wall, int64_t floor_ns);
+/* Before a track's first frame: so many may come after one that is shown before them. For frames
+ * without a decode time; not said, it is learnt, and the first ones are moved. */
+void frame_times_reorder(struct frame_times *t, unsigned track, unsigned depth);
 /* Gives the times of the next frame of track 0 to 2. dts_ns INT64_MIN: not known. A wall clock that
  * steps back by more than ANCHOR_BACK_NS goes on evenly from there. */
 void frame_times_map(struct frame_times *t, unsigned track, int64_t pts_ns, int64_t dts_ns,

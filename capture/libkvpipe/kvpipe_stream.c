@@ -106,6 +106,26 @@ static const char *format_of(const struct kvpipe_track *t, struct link_format *f
     return take_private(t, f);
 }
 
+/* How deep the pictures are reordered, as far as their configuration says. */
+static unsigned reorder_of(const struct link_format *f)
+{
+    struct h264_avcc avcc;
+    struct h265_hvcc hvcc;
+    struct h264_sps avc;
+    struct h265_sps hevc;
+    const struct blob *c = f->config;
+
+    if (!c)
+        return 0;
+    if (f->codec == LINK_CODEC_H264 && h264_parse_avcc(c->data, c->len, &avcc) == 0 &&
+        avcc.sets.nsps && h264_parse_sps(&avcc.sets.sps[0], &avc) == 0)
+        return avc.has_bitstream_restriction ? avc.num_reorder_frames : 0;
+    if (f->codec == LINK_CODEC_H265 && h265_parse_hvcc(c->data, c->len, &hvcc) == 0 &&
+        hvcc.sets.nsps && h265_parse_sps(&hvcc.sets.sps[0], &hevc) == 0)
+        return hevc.num_reorder_pics;
+    return 0;
+}
+
 /* Returns NULL after a log line. */
 static struct link_format *format_new(const char *stream, unsigned track,
                                       const struct kvpipe_track *t, uint64_t number)
@@ -134,6 +154,7 @@ int kvpipe_set_track(struct kvpipe_stream *s, unsigned track,
     if (!link_format_equal(f, *now)) {
         link_format_unref(now);
         *now = link_format_ref(f);
+        frame_times_reorder(&s->times, track - 1, reorder_of(f));
     }
     pthread_mutex_unlock(&s->kvpipe->lock);
     link_format_unref(&f);
@@ -171,6 +192,8 @@ static int set_up(struct kvpipe_stream *s, const struct kvpipe_stream_options *o
             s->name, s->kvpipe->folder, s->name, strerror(-r));
     s->noted = s->epoch;
     frame_times_init(&s->times, o->wall_times, (int64_t)reached_ms * NS_PER_MS);
+    for (unsigned i = 0; i < s->ntracks; i++)
+        frame_times_reorder(&s->times, i, reorder_of(s->format[i]));
     return r;
 }
 

@@ -81,6 +81,20 @@ START_TEST(decode_times_of_reordered_frames_are_made)
 }
 END_TEST
 
+START_TEST(reordered_frames_are_shown_when_they_should)
+{
+    static const int64_t pts[] = {0, 120, 40, 80, 240, 160, 200};
+    int64_t out_pts, out_dts, first = 0;
+    frame_times_init(&t, false, 0);
+    frame_times_reorder(&t, 0, 2);
+    for (unsigned i = 0; i < sizeof pts / sizeof *pts; i++) {
+        frame_times_map(&t, 0, pts[i] * MS, INT64_MIN, 40 * MS, T0, &out_pts, &out_dts);
+        first = i ? first : out_pts;
+        ck_assert_int_eq((out_pts - first) / MS, pts[i]);
+    }
+}
+END_TEST
+
 START_TEST(a_file_that_begins_again_goes_on)
 {
     frame_times_init(&t, false, 0);
@@ -109,6 +123,7 @@ int main(void)
     tcase_add_test(tc, wall_times_lie_above_the_floor);
     tcase_add_test(tc, a_clock_of_its_own_is_put_at_the_wall_clock);
     tcase_add_test(tc, decode_times_of_reordered_frames_are_made);
+    tcase_add_test(tc, reordered_frames_are_shown_when_they_should);
     tcase_add_test(tc, a_file_that_begins_again_goes_on);
     tcase_add_test(tc, the_last_time_is_told);
     suite_add_tcase(s, tc);
