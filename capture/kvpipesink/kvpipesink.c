@@ -172,15 +172,16 @@ static GstFlowReturn put(KvpipeSink *self, struct input *input, GstBuffer *buffe
     return flow;
 }
 
-static void describe(KvpipeSink *self, struct input *input, const GstCaps *caps)
+/* The caps have been read before. */
+static GstFlowReturn describe(KvpipeSink *self, struct input *input, const GstCaps *caps)
 {
-    struct caps_track t;
     const char *why;
 
-    caps_read(caps, &t, &why); /* it had worked when they came */
-    uplink_describe(&self->uplink, input->track, &t);
     caps_fini(&input->description);
-    input->description = t;
+    caps_read(caps, &input->description, &why);
+    return uplink_describe(&self->uplink, input->track, &input->description)
+               ? GST_FLOW_OK
+               : GST_FLOW_NOT_NEGOTIATED;
 }
 
 static GstFlowReturn put_early(KvpipeSink *self, struct early *e)
@@ -191,10 +192,8 @@ static GstFlowReturn put_early(KvpipeSink *self, struct early *e)
     }
     if (!e->input->track)
         return GST_FLOW_OK;
-    if (GST_IS_CAPS(e->object)) {
-        describe(self, e->input, GST_CAPS(e->object));
-        return GST_FLOW_OK;
-    }
+    if (GST_IS_CAPS(e->object))
+        return describe(self, e->input, GST_CAPS(e->object));
     return put(self, e->input, GST_BUFFER(e->object), &e->frame);
 }
 
@@ -330,6 +329,7 @@ static GstFlowReturn on_buffer(GstPad *pad, GstObject *parent, GstBuffer *buffer
 static gboolean on_caps(KvpipeSink *self, struct input *input, GstCaps *caps)
 {
     struct caps_track t;
+    gboolean ok = TRUE;
     const char *why;
 
     if (caps_read(caps, &t, &why) < 0) {
@@ -348,11 +348,11 @@ static gboolean on_caps(KvpipeSink *self, struct input *input, GstCaps *caps)
         input->description = t;
         input->is_described = true;
         if (self->phase == PHASE_OPEN && input->track)
-            uplink_describe(&self->uplink, input->track, &t);
+            ok = uplink_describe(&self->uplink, input->track, &t);
         open_if_ready(self, input);
     }
     g_mutex_unlock(&self->lock);
-    return TRUE;
+    return ok;
 }
 
 /* input: NULL for an event that the application sends to the element itself. */

@@ -9,7 +9,8 @@ GST_DEBUG_CATEGORY_EXTERN(kvpipesink_debug);
 #define GST_CAT_DEFAULT kvpipesink_debug
 
 #define PUT_MS 100u
-#define LEAVE_MS 2000u         /* who goes without EOS */
+#define LEAVE_MS 2000u   /* who goes without EOS */
+#define FINISH_MS 10000u /* all is stored already, but for what is on its way in the library */
 #define SAY_WAITING_US 7000000 /* a muxer looks for sockets every 5 s */
 #define SAY_LOST_US 10000000   /* so often at most */
 #define LOOK_AGAIN_US 100000   /* at abandon */
@@ -240,6 +241,10 @@ static void close_stream(struct uplink *u, guint wait_ms)
     if (!stream)
         return;
     kvpipe_stream_stats(stream, &stats);
+    GST_INFO_OBJECT(u->element,
+                    "stream ends: %" G_GUINT64_FORMAT " frames, %" G_GUINT64_FORMAT
+                    " given up, %" G_GUINT64_FORMAT " not stored yet",
+                    stats.frames, stats.lost_frames, stats.held_frames);
     u->stream = NULL;
     last_error[0] = '\0';
     if (kvpipe_stream_close(&stream, wait_ms) < 0)
@@ -311,11 +316,16 @@ bool uplink_open(struct uplink *u, const struct caps_track *const *tracks, unsig
     return r == 0;
 }
 
-void uplink_describe(struct uplink *u, unsigned track, const struct caps_track *description)
+bool uplink_describe(struct uplink *u, unsigned track, const struct caps_track *description)
 {
-    if (kvpipe_set_track(u->stream, track, &description->track) < 0)
-        GST_ELEMENT_WARNING(u->element, STREAM, FORMAT,
-                            ("the new format of track %u is not usable", track), (NULL));
+    int r;
+
+    last_error[0] = '\0';
+    r = kvpipe_set_track(u->stream, track, &description->track);
+    if (r < 0)
+        GST_ELEMENT_ERROR(u->element, STREAM, FORMAT,
+                          ("the new format of track %u is not usable", track), ("%s", last_error));
+    return r == 0;
 }
 
 GstFlowReturn uplink_put(struct uplink *u, const struct kvpipe_frame *frame,
@@ -384,5 +394,5 @@ void uplink_finish(struct uplink *u, const atomic_bool *abandon)
         say_waiting(u);
         await_stored(u);
     }
-    close_stream(u, LEAVE_MS);
+    close_stream(u, atomic_load(abandon) ? LEAVE_MS : FINISH_MS);
 }

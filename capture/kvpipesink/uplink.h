@@ -37,8 +37,8 @@ void uplink_stop(struct uplink *u);
  * when puts wait. Blocks on the disk. False after an error message. */
 bool uplink_open(struct uplink *u, const struct caps_track *const *tracks, unsigned ntracks,
                  bool can_wait);
-/* A track is something else from here on. */
-void uplink_describe(struct uplink *u, unsigned track, const struct caps_track *description);
+/* A track is something else from here on. False after an error message. */
+bool uplink_describe(struct uplink *u, unsigned track, const struct caps_track *description);
 /* Copies the frame's data. Waits while too much is held, if the stream can wait, until *abandon
  * (GST_FLOW_FLUSHING). GST_FLOW_ERROR after an error message. */
 GstFlowReturn uplink_put(struct uplink *u, const struct kvpipe_frame *frame,
