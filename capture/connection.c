@@ -1,6 +1,6 @@
 /* One life of a source's pipeline.
  * Relies on gst_element_call_async() for what may block.
- * Leaves the question when to connect to stream.c. */
+ * Leaves the question when to connect to stream_source.c. */
 #include "capture/connection.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* Files: MP4, MOV, Matroska, MPEG transport stream. Demuxers alone: no parser touches what is
- * whole. Relies on typefind and GStreamer's demuxers, which may read ahead; stream.c paces. Leaves
- * looping to stream.c: a pass is a connection. */
+ * whole. Relies on typefind and GStreamer's demuxers, which may read ahead; stream_frames.c paces.
+ * Leaves looping to stream_source.c: a pass is a connection. */
 #include "capture/source.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* RTSP cameras over TCP or UDP.
  * Relies on rtspsrc. User and password come from a file, the environment or the address, and go to
- * rtspsrc only. Leaves reconnection to stream.c. */
+ * rtspsrc only. Leaves reconnection to stream_source.c. */
 #include "capture/source.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* A pattern and a tone: frame n has the time n / rate, and shows n in its picture.
- * Relies on videotestsrc and audiotestsrc, which run ahead; stream.c paces them.
- * Leaves real time to stream.c. */
+ * Relies on videotestsrc and audiotestsrc, which run ahead; stream_frames.c paces them.
+ * Leaves real time to stream_frames.c. */
 #include "capture/source.h"
 
 #include <stdio.h>
