@@ -15,6 +15,8 @@ def fetched(source, target):
         if not (os.path.exists(done) and filecmp.cmp(done, wanted, shallow=False)):
             for name in ("package.json", "package-lock.json"):
                 shutil.copy("%s/%s" % (source, name), target)
-            subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=target, check=True, timeout=300)
+            fetch = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
+            if subprocess.run(fetch, cwd=target, timeout=300).returncode:  # once more: registries have their moments
+                subprocess.run(fetch, cwd=target, check=True, timeout=200)
             shutil.copy(wanted, done)
     return target

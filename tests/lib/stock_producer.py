@@ -40,9 +40,11 @@ def sign(keys, path, headers, signed, payload_hash):
 class Wire:
     """One connection and what was read of it and not used."""
 
-    def __init__(self, host, port):
+    def __init__(self, host, port, tls=None):
         self.socket = socket.create_connection((host, port), 20)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_hostname=host)
         self.data = b""
 
     def more(self):
