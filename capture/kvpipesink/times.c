@@ -34,8 +34,7 @@ void times_of(struct times *t, GstBuffer *buffer, int64_t arrival_ns, struct kvp
     int64_t dts = running(&t->segment, GST_BUFFER_DTS(buffer));
 
     if (t->by_arrival) {
-        pts = arrival_ns;
-        dts = KVPIPE_NO_TIME;
+        pts = dts = arrival_ns;
     } else if (pts == KVPIPE_NO_TIME) {
         pts = dts != KVPIPE_NO_TIME ? dts : t->next_ns;
     }
