@@ -191,7 +191,7 @@ install: all
 	$(Q)install -m 644 deploy/systemd/*.service deploy/systemd/*.target $(DESTDIR)$(SYSTEMD)
 	$(Q)install -m 644 deploy/systemd/kvpipe-.service.d/*.conf $(DESTDIR)$(SYSTEMD)/kvpipe-.service.d
 deb: all
-	$(Q)deploy/deb.sh $(VERSION)
+	$(Q)B=$(B) deploy/deb.sh $(VERSION)
 # One small image per process; says how big each is.
 images:
 	$(Q)deploy/images.sh $(VERSION)

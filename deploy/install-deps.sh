@@ -19,7 +19,8 @@ check libsubunit-dev libgstrtspserver-1.0-dev ffmpeg mkvtoolnix
 python3 python3-yaml python3-boto3 python3-botocore python3-zmq python3-protobuf
 python3-imageio openssl curl iproute2
 "
-tests="prometheus python3-jsonschema awscli chromium gstreamer1.0-x python3-gi gir1.2-gstreamer-1.0"
+tests="prometheus python3-jsonschema awscli chromium gstreamer1.0-x python3-gi gir1.2-gstreamer-1.0
+debootstrap systemd-container lintian"
 # Any node and npm on PATH will do: Debian's come with four hundred small packages.
 if ! command -v node >/dev/null 2>&1 || ! command -v npm >/dev/null 2>&1; then
     tests="$tests nodejs npm"

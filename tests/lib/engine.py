@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 
+import debian_root
 import kv
 
 BASE = "debian:bookworm-slim"
@@ -53,10 +54,7 @@ class Engine:
     def base(self):
         if self.run("docker", "image", "inspect", BASE, check=False).returncode == 0:
             return
-        root = self.dir + "/root"
-        self.run("debootstrap", "--variant=minbase", "bookworm", root, os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org/debian"))
-        self.run("sh", "-c", "tar -C %s -c . | docker import - %s" % (root, BASE))
-        shutil.rmtree(root)
+        self.run("docker", "import", debian_root.base(), BASE)
 
     def volume(self, name):
         return "%s/volumes/kvpipe-test_%s/_data" % (self.data, name)
