@@ -111,7 +111,8 @@ void sandbox_allow_system(struct sandbox *s)
         sandbox_allow(s, folders[i], LANDLOCK_READ | (s->calls.exec ? LANDLOCK_EXEC : 0));
     for (size_t i = 0; i < sizeof devices / sizeof *devices; i++)
         sandbox_allow(s, devices[i], LANDLOCK_READ | LANDLOCK_DEVICE);
-    sandbox_allow_file(s, "/etc/resolv.conf"); /* a link to where it is rewritten */
+    sandbox_allow(s, "/proc/self/exe", LANDLOCK_READ); /* for who names a fault's place */
+    sandbox_allow_file(s, "/etc/resolv.conf");         /* a link to where it is rewritten */
     sandbox_allow_file(s, getenv("SSL_CERT_FILE"));
     allow_list(s, getenv("SSL_CERT_DIR"));
     allow_list(s, getenv("LD_LIBRARY_PATH"));

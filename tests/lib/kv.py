@@ -26,8 +26,8 @@ SLOW = float(os.environ.get("KVPIPE_SLOW", "1"))
 Packet = collections.namedtuple("Packet", "track pts_ms hash key size")
 
 failures = []
-# The line that opens a sanitizer's report (tests/run --asan).
-SANITIZER = re.compile(r"^.*(?:ERROR: \w+Sanitizer|runtime error:).*$", re.M)
+# The line that opens a report of a sanitizer (tests/run --asan), or says that there is none.
+SANITIZER = re.compile(r"^.*(?:ERROR: \w+Sanitizer|Sanitizer: failed|Sanitizer has encountered|runtime error:).*$", re.M)
 
 
 def check(condition, text):
