@@ -192,6 +192,8 @@ static void needs(const struct stage *stage, const struct conf *conf, struct san
     }
     sandbox_allow_file(needs, c->device_ca);
     sandbox_allow_file(needs, c->master_keys);
+    for (unsigned i = 0; i < c->roles_count; i++)
+        sandbox_allow_file(needs, c->roles[i].policy);
 }
 
 static int setup(struct stage *stage)

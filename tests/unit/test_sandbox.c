@@ -272,13 +272,9 @@ static const struct claim of_calls[] = {
     {"nor by plugins", start_program, EPERM, 0, NULL, PLUGINS},
     {"threads are", start_thread, 0, 0, NULL, OWN},
     {"by plugins, too", start_thread, 0, 0, NULL, PLUGINS},
-    {"other processes are not looked into", trace_parent, EPERM, 0, NULL, OWN},
-    {"nor by plugins", trace_parent, EPERM, 0, NULL, PLUGINS},
-    {"nor by programs that the monitor starts", trace_parent, EPERM, 0, NULL, PARENT},
     {"there are no namespaces", make_namespace, ENOSYS, 0, NULL, OWN},
     {"nor for plugins", make_namespace, EPERM, 0, NULL, PLUGINS},
     {"nor for programs", make_namespace, EPERM, 0, NULL, PARENT},
-    {"nor in a clone of theirs", clone_namespace, EPERM, 0, NULL, PARENT},
     {"nothing is mounted", mount_something, ENOSYS, 0, NULL, OWN},
     {"nor by plugins", mount_something, EPERM, 0, NULL, PLUGINS},
     {"there is no io_uring", ask_for_uring, ENOSYS, 0, NULL, OWN},
@@ -294,10 +290,14 @@ static const struct claim of_calls[] = {
     {"privileges are not gained", gain_privileges, EPERM, 0, NULL, OWN},
     {"nor by programs that the monitor starts", gain_privileges, EPERM, 0, NULL, PARENT},
 };
-/* Sanitizers clone processes themselves. */
+/* Sanitizers clone processes themselves and look into them. */
 static const struct claim of_processes[] = {
     {"no process is started", start_process, ENOSYS, 0, NULL, OWN},
     {"nor by plugins", start_process, EPERM, 0, NULL, PLUGINS},
+    {"other processes are not looked into", trace_parent, EPERM, 0, NULL, OWN},
+    {"nor by plugins", trace_parent, EPERM, 0, NULL, PLUGINS},
+    {"nor by programs that the monitor starts", trace_parent, EPERM, 0, NULL, PARENT},
+    {"nor in a clone of theirs", clone_namespace, EPERM, 0, NULL, PARENT},
 };
 /* clang-format on */
 
