@@ -51,7 +51,7 @@ struct _KvpipeSink {
     GCond changed; /* the phase, or abandon of an input */
     enum phase phase;
     struct input *inputs[KVPIPE_TRACKS_MAX];
-    unsigned ninputs, named_videos, named_audios;
+    unsigned ninputs;
     GQueue early;
     gsize early_bytes;
     gint64 early_us; /* when the first came */
@@ -231,12 +231,23 @@ static GstFlowReturn open_if_ready(KvpipeSink *self, const struct input *input)
 
 /* ---- closing ---- */
 
+/* Of all that is archived. */
 static bool all_ended(const KvpipeSink *self)
 {
-    for (unsigned i = 0; i < self->ninputs; i++)
-        if (!self->inputs[i]->has_eos)
+    for (unsigned i = 0; i < self->ninputs; i++) {
+        const struct input *input = self->inputs[i];
+        if (!input->has_eos && (input->track || self->phase != PHASE_OPEN))
             return false;
+    }
     return true;
+}
+
+/* An input that ends before others have said what they are gives them their time. */
+static void await_others(KvpipeSink *self, const struct input *input)
+{
+    while (self->phase == PHASE_EARLY && !g_queue_is_empty(&self->early) && !is_ready(self) &&
+           !atomic_load(&input->abandon))
+        g_cond_wait_until(&self->changed, &self->lock, self->early_us + EARLY_US + 1);
 }
 
 static void post_eos(KvpipeSink *self, guint32 seqnum)
@@ -249,28 +260,30 @@ static void post_eos(KvpipeSink *self, guint32 seqnum)
 
 static void on_eos(KvpipeSink *self, struct input *input, guint32 seqnum)
 {
-    bool end;
+    bool last;
 
     g_mutex_lock(&self->lock);
     input->has_eos = true;
+    g_cond_broadcast(&self->changed);
+    await_others(self, input);
     while (self->phase == PHASE_OPENING)
         g_cond_wait(&self->changed, &self->lock);
     open_if_ready(self, input);
-    end = all_ended(self) && (self->phase == PHASE_OPEN || self->phase == PHASE_EARLY);
-    if (end && self->phase == PHASE_OPEN) {
+    last = all_ended(self) && (self->phase == PHASE_OPEN || self->phase == PHASE_EARLY);
+    if (last && self->phase == PHASE_OPEN) {
         self->phase = PHASE_CLOSING;
         g_mutex_unlock(&self->lock);
         uplink_finish(&self->uplink, &input->abandon);
         g_mutex_lock(&self->lock);
     }
-    if (end) {
+    if (last) {
         self->phase = PHASE_ENDED;
         g_cond_broadcast(&self->changed);
     }
-    end = end && !atomic_load(&input->abandon);
-    self->eos = end ? seqnum : 0;
+    last = last && !atomic_load(&input->abandon);
+    self->eos = last ? seqnum : 0;
     g_mutex_unlock(&self->lock);
-    if (end)
+    if (last)
         post_eos(self, seqnum);
 }
 
@@ -347,6 +360,7 @@ static gboolean on_caps(KvpipeSink *self, struct input *input, GstCaps *caps)
         caps_fini(&input->description);
         input->description = t;
         input->is_described = true;
+        g_cond_broadcast(&self->changed);
         if (self->phase == PHASE_OPEN && input->track)
             ok = uplink_describe(&self->uplink, input->track, &t);
         open_if_ready(self, input);
@@ -376,17 +390,27 @@ static void set_abandon(KvpipeSink *self, struct input *input, bool abandon)
     g_mutex_unlock(&self->lock);
 }
 
-/* What was put stays; a stream that had ended begins anew. */
-static void on_flushed(KvpipeSink *self, struct input *input)
+/* After EOS, too: a stream that had ended begins anew. */
+static void on_start(KvpipeSink *self, struct input *input)
 {
     g_mutex_lock(&self->lock);
-    atomic_store(&input->abandon, false);
-    input->has_eos = false;
+    if (await_phase(self, input)) {
+        input->has_eos = false;
+        self->eos = 0;
+        if (self->phase == PHASE_ENDED)
+            self->phase = PHASE_EARLY;
+    }
+    g_mutex_unlock(&self->lock);
+}
+
+/* What was put stays. */
+static void on_flushed(KvpipeSink *self, struct input *input)
+{
+    set_abandon(self, input, false);
+    on_start(self, input);
+    g_mutex_lock(&self->lock);
     gst_segment_init(&input->times.segment, GST_FORMAT_UNDEFINED);
     forget_early(self, input);
-    if (self->phase == PHASE_ENDED)
-        self->phase = PHASE_EARLY;
-    self->eos = 0;
     g_mutex_unlock(&self->lock);
 }
 
@@ -412,6 +436,9 @@ static gboolean on_event(GstPad *pad, GstObject *parent, GstEvent *event)
     GstCaps *caps;
 
     switch (GST_EVENT_TYPE(event)) {
+    case GST_EVENT_STREAM_START:
+        on_start(self, input);
+        break;
     case GST_EVENT_CAPS:
         gst_event_parse_caps(event, &caps);
         ok = on_caps(self, input, caps);
@@ -450,6 +477,18 @@ static gboolean on_sent(GstElement *element, GstEvent *event)
 
 /* ---- pads ---- */
 
+static gchar *free_name(GstElement *element, const char *kind)
+{
+    for (unsigned n = 0;; n++) {
+        gchar *name = g_strdup_printf("%s_%u", kind, n);
+        GstPad *taken = gst_element_get_static_pad(element, name);
+        if (!taken)
+            return name;
+        gst_object_unref(taken);
+        g_free(name);
+    }
+}
+
 static GstPad *on_request(GstElement *element, GstPadTemplate *template, const gchar *name,
                           const GstCaps *caps)
 {
@@ -468,8 +507,7 @@ static GstPad *on_request(GstElement *element, GstPadTemplate *template, const g
         return NULL;
     }
     if (!name)
-        name = own = g_strdup_printf(is_video ? "video_%u" : "audio_%u",
-                                     is_video ? self->named_videos++ : self->named_audios++);
+        name = own = free_name(element, is_video ? "video" : "audio");
     input = g_new0(struct input, 1);
     input->is_video = is_video;
     input->pad = gst_pad_new_from_template(template, name);
@@ -522,6 +560,19 @@ static void begin(KvpipeSink *self)
     g_mutex_unlock(&self->lock);
 }
 
+/* No pad's thread is here any more; the application's may be. */
+static void end(KvpipeSink *self)
+{
+    g_mutex_lock(&self->lock);
+    self->phase = PHASE_ENDED;
+    g_mutex_unlock(&self->lock);
+    uplink_stop(&self->uplink);
+    g_mutex_lock(&self->lock);
+    forget_early(self, NULL);
+    self->phase = PHASE_EARLY;
+    g_mutex_unlock(&self->lock);
+}
+
 static void abandon_all(KvpipeSink *self)
 {
     for (unsigned i = 0; i < self->ninputs; i++)
@@ -555,13 +606,9 @@ static GstStateChangeReturn on_state(GstElement *element, GstStateChange change)
     result = GST_ELEMENT_CLASS(kvpipesink_parent_class)->change_state(element, change);
     if (change == GST_STATE_CHANGE_PAUSED_TO_PLAYING)
         post_eos_again(self);
-    if (change == GST_STATE_CHANGE_PAUSED_TO_READY) { /* no pad's thread is here any more */
-        uplink_stop(&self->uplink);
-        g_mutex_lock(&self->lock);
-        forget_early(self, NULL);
-        self->phase = PHASE_EARLY;
-        g_mutex_unlock(&self->lock);
-    }
+    if (change == GST_STATE_CHANGE_PAUSED_TO_READY ||
+        (change == GST_STATE_CHANGE_READY_TO_PAUSED && result == GST_STATE_CHANGE_FAILURE))
+        end(self);
     return result;
 }
 
