@@ -55,9 +55,11 @@ struct conform_log {
     bool open, hidden, ended;
     struct link_positions at;       /* position and credit of each track */
     uint64_t came[LINK_TRACKS_MAX]; /* the next number wanted, acked or not */
+    uint64_t resumed;               /* what the Resume wanted of track 1 */
     struct link_format *formats[LINK_TRACKS_MAX];
     struct link_item *items; /* in the order they came */
     unsigned nitems;
+    unsigned before; /* so many of them came in sessions before this one */
 };
 
 struct conform_kit {

@@ -26,19 +26,23 @@ static struct conform_log *fresh(struct conform_kit *k)
     return NULL;
 }
 
-static void forget_items(struct conform_log *l)
+static bool reach(struct conform_kit *k, struct conform_log *l, uint64_t want, uint64_t n)
 {
-    while (l->nitems)
-        link_item_fini(&l->items[--l->nitems]);
+    CONFORM_WHILE(k, l->came[0] < want);
+    return l->came[0] >= want ||
+           conform_fail(k, "no more frames come (%llu wanted)", (unsigned long long)n);
 }
 
 /* Waits for n more items of track 1. */
 static bool more(struct conform_kit *k, struct conform_log *l, uint64_t n)
 {
-    uint64_t want = l->came[0] + n;
-    CONFORM_WHILE(k, l->came[0] < want);
-    return l->came[0] >= want ||
-           conform_fail(k, "no more frames come (%llu wanted)", (unsigned long long)n);
+    return reach(k, l, l->came[0] + n, n);
+}
+
+/* Waits for the first n of the session: some may be here already. */
+static bool begin(struct conform_kit *k, struct conform_log *l, uint64_t n)
+{
+    return reach(k, l, l->resumed + n, n);
 }
 
 static bool waits(struct conform_kit *k)
@@ -71,12 +75,11 @@ static bool frames(struct conform_kit *k)
     struct conform_log *l = fresh(k);
     if (!l)
         return false;
-    forget_items(l);
-    if (!more(k, l, 20))
+    if (!begin(k, l, 20))
         return false;
     CONFORM_WHILE(k, !l->formats[0]);
     int64_t last = 0;
-    for (unsigned i = 0; l->formats[0] && i < l->nitems; i++) {
+    for (unsigned i = l->before; l->formats[0] && i < l->nitems; i++) {
         const struct link_item *it = &l->items[i];
         if (it->track != 1 || it->gap)
             continue;
@@ -99,7 +102,7 @@ static bool credit(struct conform_kit *k)
     k->acks = false;
     k->credit = 5;
     struct conform_log *l = fresh(k);
-    if (!l || !more(k, l, 5))
+    if (!l || !begin(k, l, 5))
         return false;
     conform_pump(k, QUIET_MS); /* a sixth would be a fault */
     k->acks = true;
@@ -114,18 +117,16 @@ static bool again(struct conform_kit *k)
     struct conform_log *l = fresh(k);
     if (!l)
         return false;
-    forget_items(l);
-    if (!more(k, l, 6))
+    if (!begin(k, l, 6))
         return false;
     struct link_item first = {0};
-    for (unsigned i = 0; i < l->nitems && !first.track; i++)
+    for (unsigned i = l->before; i < l->nitems && !first.track; i++)
         if (l->items[i].track == 1)
             first = link_item_ref(&l->items[i]);
     struct link_vector before = l->vector;
-    forget_items(l);
     l = fresh(k);
-    bool ok = l && link_vector_cmp(&l->vector, &before) > 0 && more(k, l, 6);
-    for (unsigned i = 0; ok && i < l->nitems; i++) {
+    bool ok = l && link_vector_cmp(&l->vector, &before) > 0 && begin(k, l, 6);
+    for (unsigned i = l->before; ok && i < l->nitems; i++) {
         const struct link_item *it = &l->items[i];
         if (it->track != 1)
             continue;
@@ -143,11 +144,11 @@ static bool stale(struct conform_kit *k)
     k->acks = false;
     k->credit = 4;
     struct conform_log *l = fresh(k);
-    if (!l || !more(k, l, 4))
+    if (!l || !begin(k, l, 4))
         return false;
     struct link_vector old = l->vector;
     uint64_t came = l->came[0];
-    if (!(l = fresh(k)) || !more(k, l, 4))
+    if (!(l = fresh(k)) || !begin(k, l, 4))
         return false;
     conform_ack(k, l, &old, came, 50);
     conform_pump(k, QUIET_MS); /* a frame beyond the credit would be a fault */
@@ -157,7 +158,7 @@ static bool stale(struct conform_kit *k)
 static bool beats_below(struct conform_kit *k)
 {
     struct conform_log *l = fresh(k);
-    if (!l || !more(k, l, 2))
+    if (!l || !begin(k, l, 2))
         return false;
     conform_pump(k, QUIET_MS);
     while (conform_heard(k, CONFORM_BELOW, LINK_OPEN, l->stream))
@@ -173,7 +174,7 @@ static bool heartbeat(struct conform_kit *k)
     struct conform_log *l = fresh(k);
     unsigned beats = 0;
     bool listed = false;
-    if (!l || !more(k, l, 2))
+    if (!l || !begin(k, l, 2))
         return false;
     while (conform_heard(k, CONFORM_BELOW, LINK_HEARTBEAT, NULL))
         ;
@@ -190,7 +191,7 @@ static bool heartbeat(struct conform_kit *k)
 static bool moves(struct conform_kit *k, bool drain)
 {
     struct conform_log *l = fresh(k);
-    if (!l || !more(k, l, 2))
+    if (!l || !begin(k, l, 2))
         return false;
     unsigned was = l->inlet;
     while (conform_heard(k, CONFORM_BELOW, LINK_OPEN, l->stream))
@@ -225,7 +226,7 @@ static bool bad_bytes(struct conform_kit *k)
     const void *const parts[] = {noise, noise, noise};
     const size_t lens[] = {sizeof noise, sizeof noise, 0};
     struct conform_log *l = fresh(k);
-    if (!l || !more(k, l, 2))
+    if (!l || !begin(k, l, 2))
         return false;
     for (unsigned n = 1; n <= 3; n++)
         conform_send_raw(k, CONFORM_BELOW, parts, lens, n);
@@ -247,7 +248,7 @@ static bool bad_bytes(struct conform_kit *k)
 static bool fenced(struct conform_kit *k)
 {
     struct conform_log *l = fresh(k);
-    if (!l || !more(k, l, 2))
+    if (!l || !begin(k, l, 2))
         return false;
     while (conform_heard(k, CONFORM_BELOW, LINK_OPEN, l->stream))
         ;
@@ -266,7 +267,7 @@ static bool fenced(struct conform_kit *k)
 static bool restart(struct conform_kit *k)
 {
     struct conform_log *l = fresh(k);
-    if (!l || !more(k, l, 5))
+    if (!l || !begin(k, l, 5))
         return false;
     uint64_t epoch = l->vector.v[0];
     conform_kill(k, SIGKILL);
@@ -281,7 +282,7 @@ static bool restart(struct conform_kit *k)
 static bool leaving(struct conform_kit *k)
 {
     struct conform_log *l = fresh(k);
-    if (!l || !more(k, l, 2))
+    if (!l || !begin(k, l, 2))
         return false;
     conform_kill(k, SIGTERM);
     return conform_wait_exit(k, 6000) || conform_fail(k, "still there 6 s after SIGTERM");

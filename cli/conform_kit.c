@@ -273,6 +273,7 @@ void conform_resume(struct conform_kit *k, struct conform_log *l, uint64_t next,
         l->at.credit[i] = i ? k->credit : credit;
         l->came[i] = l->at.next[i];
     }
+    l->resumed = next;
     l->open = true;
     send_positions(k, l, LINK_RESUME, &l->vector);
 }
@@ -298,6 +299,7 @@ static void on_open(struct conform_kit *k, unsigned inlet, const struct link_msg
     l->vector = m->vector;
     l->inlet = inlet;
     l->open = l->ended = false;
+    l->before = l->nitems;
     l->at.tracks = 0;
     for (unsigned i = 0; i < LINK_TRACKS_MAX; i++)
         link_format_unref(&l->formats[i]);
