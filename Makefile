@@ -178,6 +178,7 @@ install: all
 	$(Q)install -m 644 $(wildcard $(addsuffix /*.1,$(DIRS))) $(MAN)/man1
 	$(Q)install -m 644 $(wildcard common/*.5) $(MAN)/man5
 	$(Q)install -m 644 $(wildcard README.md CHANGELOG.md LICENSE) deploy/pipeline.yaml $(DOCS)
+	$(Q)install -m 644 capture/kvpipesink/README.md $(DOCS)/kvpipesink.md
 	$(Q)install -m 644 $(wildcard proto/README.md) $(PROTO_SRC) $(DOCS)/proto
 	$(Q)install -m 644 deploy/monitoring/* $(DOCS)/monitoring
 	$(Q)install -m 644 capture/libkvpipe/libkvpipe.3 $(MAN)/man3

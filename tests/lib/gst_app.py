@@ -220,6 +220,31 @@ def silent(app):
 
 
 @scene
+def mute(app):
+    """Sound never says what it is, and the pictures end soon."""
+    app.start()
+    v = app.video()
+    Source(app.sink, "audio", None)
+    app.push_all(v)
+    v.end()
+    app.stop()
+
+
+@scene
+def again(app):
+    """Another file follows after EOS, without a flush, as concat gives it."""
+    app.start()
+    v = app.video()
+    for _ in range(2):
+        v.pad.push_event(Gst.Event.new_stream_start("next"))
+        v.caps(avc(app.record))
+        v.segment(0)
+        app.push_all(v)
+        v.end()
+    app.stop()
+
+
+@scene
 def twice(app):
     """Played to its end, stopped, and played again by the same element."""
     for _ in range(2):
