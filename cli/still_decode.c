@@ -58,6 +58,11 @@ static int take(GstElement *sink, int64_t wall_ms, struct buf *jpeg)
     return r;
 }
 
+void still_decode_prepare(void)
+{
+    gst_init_check(NULL, NULL, NULL); /* still_decode says when it fails */
+}
+
 int still_decode(const struct still_frame *frame, int width, struct buf *jpeg)
 {
     GstCaps *caps;
