@@ -89,7 +89,8 @@ uint64_t outlet_next_seq(const struct outlet_stream *s, unsigned track);
 const char *outlet_stream_name(const struct outlet_stream *s);
 struct link_vector outlet_stream_vector(const struct outlet_stream *s); /* as in the last Open */
 bool outlet_stream_is_open(const struct outlet_stream *s);
-bool outlet_stream_done(const struct outlet_stream *s); /* ended, and everything acked */
+bool outlet_stream_done(const struct outlet_stream *s);        /* ended, and everything acked */
+int64_t outlet_stream_heard_ns(const struct outlet_stream *s); /* of its owner; 0: it has none */
 struct outlet_stats {
     uint64_t held_items, held_bytes, sent_frames, sent_bytes, gap_frames;
     int64_t oldest_ns; /* wall clock when capture had the oldest frame held; 0: none, or unknown */

@@ -192,6 +192,11 @@ bool outlet_stream_done(const struct outlet_stream *s)
     return s->ended && s->ended_sent;
 }
 
+int64_t outlet_stream_heard_ns(const struct outlet_stream *s)
+{
+    return s->owner ? s->owner->heard_ns : 0;
+}
+
 struct outlet_stats outlet_stream_stats(const struct outlet_stream *s)
 {
     struct outlet_stats stats = s->stats;

@@ -11,8 +11,9 @@
 #include "common/log.h"
 #include "common/mem.h"
 
-#define NOTE_NS (5 * NS_PER_S) /* how often the time reached is noted beside the epoch */
-#define BACKLOG_NS NS_PER_S    /* how often the backlog is told */
+#define NOTE_NS (5 * NS_PER_S)     /* how often the time reached is noted beside the epoch */
+#define BACKLOG_NS NS_PER_S        /* how often the backlog is told */
+#define HEARD_NS (100 * NS_PER_MS) /* who answers so long after a message has read it */
 
 static void tell(struct kvpipe_stream *s, const struct kvpipe_event *event)
 {
@@ -177,6 +178,22 @@ void kvpipe_stream_fenced(struct kvpipe_stream *s, bool stopped)
 
 /* ---- a turn ---- */
 
+/* All is stored, and the muxer knows that nothing follows, so that the last fragment ends: it has
+ * been heard since. One that died meanwhile is told again by a new one. Where nobody ever was,
+ * there is nothing to tell. */
+static bool is_done(struct kvpipe_stream *s)
+{
+    if (!s->ended)
+        return false;
+    if (!outlet_stream_done(s->out)) {
+        s->done_ns = 0;
+        return !s->connected && !s->stats.held_frames && !s->stats.stored_frames;
+    }
+    if (!s->done_ns)
+        s->done_ns = clock_mono_ns();
+    return outlet_stream_heard_ns(s->out) > s->done_ns + HEARD_NS;
+}
+
 static void note_time(struct kvpipe_stream *s)
 {
     int64_t now = clock_mono_ns();
@@ -233,8 +250,6 @@ void kvpipe_stream_turn(struct kvpipe_stream *s)
         s->ended = true;
         outlet_end(s->kvpipe->outlet, s->out, clock_mono_ns());
     }
-    bool done =
-        s->ended && (outlet_stream_done(s->out) || (!s->connected && !s->stats.held_frames));
-    if (life == STREAM_LEAVING || done)
+    if (life == STREAM_LEAVING || is_done(s))
         let_go(s); /* the last of it: it may be freed now */
 }

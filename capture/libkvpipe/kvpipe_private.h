@@ -83,7 +83,7 @@ struct kvpipe_stream {
     struct outlet_stream *out;
     struct held held[KVPIPE_TRACKS_MAX];
     uint64_t epoch, noted;
-    int64_t note_mono_ns, backlog_mono_ns;
+    int64_t note_mono_ns, backlog_mono_ns, done_ns;
     uint64_t told_lost, told_backlog_ms, told_backlog_bytes;
     bool connected, ended;
 };
