@@ -13,7 +13,10 @@ struct row {
     const char *word; /* begins with "honoured: " or "ignored: " */
 };
 
-#define SIGNS "ignored: the uploader signs; keys are in kvpipe.yaml, endpoint.credentials"
+#define SIGNS                                                                                      \
+    "ignored: the uploader signs (kvpipe.yaml, endpoint.credentials); take it off the line, "      \
+    "where "                                                                                       \
+    "ps shows it"
 
 static const struct row table[PROPERTY_COUNT] = {
     [PROPERTY_STREAM_NAME] = {"stream-name", TEXT, 0, NULL,
@@ -28,14 +31,14 @@ static const struct row table[PROPERTY_COUNT] = {
     [PROPERTY_BUFFER_DURATION] = {"buffer-duration", NUMBER, 180, NULL,
                                   "honoured: seconds of frames that are held until the spool has "
                                   "them"},
-    [PROPERTY_CODEC_ID] = {"codec-id", TEXT, 0, "V_MPEG4/ISO/AVC",
-                           "honoured: Matroska codec of the video; the caps decide, another value "
-                           "is warned of"},
+    [PROPERTY_CODEC_ID] =
+        {"codec-id", TEXT, 0, "V_MPEG4/ISO/AVC",
+         "honoured: checked against the caps, which decide; another value is warned of"},
     [PROPERTY_CONNECTION_STALENESS] = {"connection-staleness", NUMBER, 60, NULL,
                                        "ignored: kvpipe.yaml, endpoint.staleness_s"},
-    [PROPERTY_CONTENT_TYPE] = {"content-type", TEXT, 0, "video/h264",
-                               "honoured: of the stream; the caps decide, another value is warned "
-                               "of"},
+    [PROPERTY_CONTENT_TYPE] =
+        {"content-type", TEXT, 0, "video/h264",
+         "honoured: checked against the caps, which decide; another value is warned of"},
     [PROPERTY_CREDENTIAL_FILE] = {"credential-file", TEXT, 0, NULL,
                                   "ignored: the uploader reads it; kvpipe.yaml, "
                                   "endpoint.credentials.file"},
