@@ -12,6 +12,7 @@
 #include <gst/gst.h>
 
 #define WAIT_NS (5 * GST_SECOND)
+#define PUSHES 2 /* of the same frame: openh264dec gives a picture when the next one comes */
 
 static GstCaps *caps_of(const struct still_frame *f)
 {
@@ -81,12 +82,14 @@ int still_decode(const struct still_frame *frame, int width, struct buf *jpeg)
     }
     GstElement *in = gst_bin_get_by_name(GST_BIN(pipeline), "in");
     GstElement *out = gst_bin_get_by_name(GST_BIN(pipeline), "out");
-    GstBuffer *buffer = gst_buffer_new_memdup(frame->data, frame->len);
-    GST_BUFFER_PTS(buffer) = 0;
     gst_app_src_set_caps(GST_APP_SRC(in), caps);
     gst_caps_unref(caps);
     gst_element_set_state(pipeline, GST_STATE_PLAYING);
-    gst_app_src_push_buffer(GST_APP_SRC(in), buffer);
+    for (int i = 0; i < PUSHES; i++) {
+        GstBuffer *buffer = gst_buffer_new_memdup(frame->data, frame->len);
+        GST_BUFFER_PTS(buffer) = i * GST_SECOND;
+        gst_app_src_push_buffer(GST_APP_SRC(in), buffer);
+    }
     gst_app_src_end_of_stream(GST_APP_SRC(in));
     int r = take(out, frame->wall_ms, jpeg);
     gst_element_set_state(pipeline, GST_STATE_NULL);
