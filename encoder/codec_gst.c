@@ -1,5 +1,5 @@
-/* The codec on GStreamer: appsrc ! (convert) ! encoder ! (h264parse) ! appsink, one pipeline per
- * track. Relies on GStreamer's threads: they write an eventfd, the loop then looks at appsink,
+/* The codec on GStreamer, one pipeline per track, its elements in codec_chain.c.
+ * Relies on GStreamer's threads: they write an eventfd, the loop then looks at appsink,
  * flags and error text. Payloads go in and come out without a copy. States are changed by
  * GStreamer's own worker threads, as some drivers take long. Leaves what happens to a broken
  * pipeline to its user. */
@@ -23,11 +23,10 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "encoder/candidate.h"
-#include "encoder/codec_accepts.h"
+#include "encoder/codec_chain.h"
 
 #define QUEUED_VIDEO 2 /* inputs that wait inside, so that the encoder's thread never does */
 #define QUEUED_AUDIO 8
-#define OUTPUTS_MAX 256              /* then the encoder's thread waits for the loop */
 #define SPACING_NS (2 * NS_PER_MS)   /* between inputs, at least, on the pipeline's own time */
 #define JUMP_NS (10 * NS_PER_S)      /* a step in time that the pipeline is not told of */
 #define TOLERANCE_NS (NS_PER_MS - 1) /* drivers round timestamps */
@@ -55,8 +54,7 @@ struct codec {
     void *arg;
     struct event *event;
     struct shared *shared;
-    GstElement *pipeline, *src, *sink;
-    GstElement *encoder; /* video; owned by the pipeline */
+    struct codec_chain chain;
     const struct candidate *candidate;
     bool video, draining, drained, failed;
     bool dispatching, destroyed;
@@ -64,10 +62,8 @@ struct codec {
     struct flights flights; /* video: pushed, not out */
     unsigned nflights;
     int64_t last_in_ns, last_out_ns; /* last pts given to push(), and what the pipeline was told */
-    unsigned
-        priming;   /* audio: frames the encoder gives before the first that belongs to an input */
-    uint64_t nout; /* audio: frames that came out */
-    uint32_t rate, frame_bytes; /* audio */
+    uint64_t nout;                   /* audio: frames that came out */
+    uint32_t rate, frame_bytes;      /* audio */
     const GstAudioFormatInfo *samples;
 };
 
@@ -98,6 +94,25 @@ void codec_gst_settle(unsigned timeout_ms)
     while (live > 0 && pthread_cond_clockwait(&live_cond, &live_lock, CLOCK_MONOTONIC, &until) == 0)
         ;
     pthread_mutex_unlock(&live_lock);
+}
+
+static gpointer preload(gpointer audio)
+{
+    codec_chain_load(audio);
+    live_add(-1);
+    return NULL;
+}
+
+void codec_gst_preload(bool audio)
+{
+    GThread *thread;
+
+    live_add(1);
+    thread = g_thread_try_new("preload", preload, GINT_TO_POINTER(audio), NULL);
+    if (thread)
+        g_thread_unref(thread);
+    else
+        live_add(-1);
 }
 
 /* ---- shared with GStreamer's threads ---- */
@@ -199,217 +214,6 @@ static void stop_async(GstElement *pipeline, gpointer arg)
     gst_element_set_state(pipeline, GST_STATE_NULL);
 }
 
-/* ---- pipeline ---- */
-
-static GstElement *add(struct codec *c, const char *factory, const char *name, char *why)
-{
-    GstElement *e = gst_element_factory_make(factory, name);
-
-    if (!e) {
-        snprintf(why, 256, "GStreamer has no element %s here (plugin or device missing)", factory);
-        return NULL;
-    }
-    gst_bin_add(GST_BIN(c->pipeline), e);
-    return e;
-}
-
-static int chain(GstElement **last, GstElement *e)
-{
-    if (!e || !gst_element_link(*last, e))
-        return -ENODEV;
-    *last = e;
-    return 0;
-}
-
-static int chain_caps(struct codec *c, GstElement **last, const char *text, char *why)
-{
-    GstElement *e = add(c, "capsfilter", NULL, why);
-    GstCaps *caps = gst_caps_from_string(text);
-
-    if (e)
-        g_object_set(e, "caps", caps, NULL);
-    gst_caps_unref(caps);
-    return chain(last, e);
-}
-
-static bool listed(const char *formats, const char *layout)
-{
-    char word[48];
-
-    snprintf(word, sizeof word, " %s,", layout);
-    if (strstr(formats, word))
-        return true;
-    snprintf(word, sizeof word, " %s }", layout);
-    return strstr(formats, word) != NULL;
-}
-
-static int chain_video(struct codec *c, const struct codec_conf *conf, GstElement *last, char *why)
-{
-    const struct link_format *in = conf->input;
-    const struct candidate *cand = conf->candidate;
-    bool odd = in->width % 2 || in->height % 2;
-    GstElement *encoder = NULL;
-    char caps[256];
-    int rc = 0;
-
-    if (!listed(cand->formats, in->layout))
-        rc = chain(&last, add(c, "videoconvert", NULL, why));
-    if (rc == 0 && odd) /* 4:2:0 has no odd sides */
-        rc = chain(&last, add(c, "videoscale", NULL, why));
-    snprintf(caps, sizeof caps, "video/x-raw,format=(string)%s,width=%u,height=%u", cand->formats,
-             in->width & ~1u, in->height & ~1u);
-    if (rc == 0)
-        rc = chain_caps(c, &last, caps, why);
-    if (rc == 0)
-        rc = chain(&last, encoder = add(c, cand->element, "encoder", why));
-    if (rc == 0)
-        cand->set(encoder, conf->video, in);
-    c->encoder = encoder;
-    c->candidate = cand;
-    snprintf(caps, sizeof caps, "video/x-h264,profile=(string)%s",
-             candidate_profiles(cand, conf->video->profile));
-    if (rc == 0 && cand->parse)
-        rc = chain_caps(c, &last, caps, why);
-    if (rc == 0 && cand->parse) {
-        GstElement *parse = add(c, "h264parse", NULL, why);
-
-        rc = chain(&last, parse);
-        if (rc == 0)
-            gst_util_set_object_arg(G_OBJECT(parse), "config-interval", "-1");
-    }
-    snprintf(caps + strlen(caps), sizeof caps - strlen(caps),
-             ",stream-format=byte-stream,alignment=au");
-    if (rc == 0)
-        rc = chain_caps(c, &last, caps, why);
-    return rc ? rc : chain(&last, c->sink);
-}
-
-/* Frames an encoder gives before the first whose window ends in block 0 and 1: the decoder's output
- * of what is numbered like block n then is block n, so sound stays in step with the picture and
- * runs on over a takeover. */
-static const struct {
-    const char *element;
-    unsigned priming;
-} aac_encoders[] = {{"avenc_aac", 1}, {"fdkaacenc", 2}, {"voaacenc", 2}};
-
-static int chain_audio(struct codec *c, const struct codec_conf *conf, GstElement *last, char *why)
-{
-    GstElement *encoder = NULL;
-    char bitrate[32], caps[128];
-    int rc = chain(&last, add(c, "audioconvert", NULL, why));
-
-    snprintf(caps, sizeof caps, "audio/x-raw,channels=%u,rate=%u",
-             conf->input->channels > 2 ? 2 : conf->input->channels, c->rate);
-    if (rc == 0)
-        rc = chain_caps(c, &last, caps, why);
-    for (unsigned i = 0; i < G_N_ELEMENTS(aac_encoders) && !encoder; i++) {
-        encoder = gst_element_factory_make(aac_encoders[i].element, "encoder");
-        c->priming = aac_encoders[i].priming;
-    }
-    if (!encoder) {
-        snprintf(why, 256, "no AAC encoder: install gstreamer1.0-libav");
-        return -ENODEV;
-    }
-    snprintf(bitrate, sizeof bitrate, "%u", conf->audio->bitrate_kbps * 1000);
-    gst_util_set_object_arg(G_OBJECT(encoder), "bitrate", bitrate);
-    gst_bin_add(GST_BIN(c->pipeline), encoder);
-    if (rc == 0)
-        rc = chain(&last, encoder);
-    if (rc == 0)
-        rc = chain_caps(c, &last, "audio/mpeg,mpegversion=4,stream-format=raw", why);
-    return rc ? rc : chain(&last, c->sink);
-}
-
-static GstCaps *input_caps(const struct link_format *f)
-{
-    GstVideoInfo video;
-    GstCaps *caps;
-
-    if (f->codec == LINK_CODEC_RAW_VIDEO)
-        return codec_accepts_video_info(f, &video) ? gst_video_info_to_caps(&video) : NULL;
-    caps = gst_caps_new_simple("audio/x-raw", "format", G_TYPE_STRING, f->layout, "layout",
-                               G_TYPE_STRING, "interleaved", "rate", G_TYPE_INT,
-                               (int)f->sample_rate, "channels", G_TYPE_INT, (int)f->channels, NULL);
-    if (f->channels > 1)
-        gst_caps_set_simple(caps, "channel-mask", GST_TYPE_BITMASK,
-                            gst_audio_channel_get_fallback_mask((int)f->channels), NULL);
-    return caps;
-}
-
-static int add_ends(struct codec *c, const struct codec_conf *conf, char *why)
-{
-    GstAppSrcCallbacks in = {.need_data = on_need_data};
-    GstAppSinkCallbacks out = {.eos = on_eos, .new_sample = on_sample};
-    GstCaps *caps = input_caps(conf->input);
-
-    c->src = add(c, "appsrc", "in", why);
-    c->sink = add(c, "appsink", "out", why);
-    if (!c->src || !c->sink || !caps) {
-        g_clear_pointer(&caps, gst_caps_unref);
-        return -ENODEV;
-    }
-    g_object_set(c->src, "caps", caps, "format", GST_FORMAT_TIME, "block", FALSE, "max-bytes",
-                 (guint64)0, NULL);
-    gst_caps_unref(caps);
-    gst_app_src_set_callbacks(GST_APP_SRC(c->src), &in, shared_ref(c->shared), shared_unref);
-    g_object_set(c->sink, "sync", FALSE, "async", FALSE, "max-buffers", (guint)OUTPUTS_MAX,
-                 "enable-last-sample", FALSE, "qos", FALSE, NULL);
-    gst_app_sink_set_callbacks(GST_APP_SINK(c->sink), &out, shared_ref(c->shared), shared_unref);
-    return 0;
-}
-
-static int build(struct codec *c, const struct codec_conf *conf, char *why)
-{
-    GstBus *bus = gst_element_get_bus(c->pipeline);
-    int rc;
-
-    gst_bus_set_sync_handler(bus, on_message, shared_ref(c->shared), shared_unref);
-    gst_object_unref(bus);
-    rc = add_ends(c, conf, why);
-    if (rc == 0)
-        rc = c->video ? chain_video(c, conf, c->src, why) : chain_audio(c, conf, c->src, why);
-    if (rc && !why[0])
-        snprintf(why, 256, "the encoder does not take this format or profile");
-    return rc;
-}
-
-static bool load(const char *name)
-{
-    GstElement *e = gst_element_factory_make(name, NULL);
-
-    if (e)
-        gst_object_unref(gst_object_ref_sink(e));
-    return e != NULL;
-}
-
-static gpointer preload(gpointer audio)
-{
-    static const char *const parts[] = {"appsrc", "appsink", "capsfilter", "videoconvert"};
-
-    for (unsigned i = 0; i < G_N_ELEMENTS(parts); i++)
-        load(parts[i]);
-    if (audio) {
-        load("audioconvert");
-        for (unsigned i = 0; i < G_N_ELEMENTS(aac_encoders); i++)
-            if (load(aac_encoders[i].element))
-                break; /* one is enough */
-    }
-    live_add(-1);
-    return NULL;
-}
-
-void codec_gst_preload(bool audio)
-{
-    GThread *thread;
-
-    live_add(1);
-    thread = g_thread_try_new("preload", preload, GINT_TO_POINTER(audio), NULL);
-    if (thread)
-        g_thread_unref(thread);
-    else
-        live_add(-1);
-}
-
 /* ---- outputs, on the loop ---- */
 
 static void unmap(void *arg)
@@ -472,9 +276,9 @@ static bool match_audio(struct codec *c, uint64_t *token)
 {
     uint64_t n = c->nout++;
 
-    if (n < c->priming || n - c->priming >= c->next_token)
+    if (n < c->chain.priming || n - c->chain.priming >= c->next_token)
         return false;
-    *token = n - c->priming;
+    *token = n - c->chain.priming;
     return true;
 }
 
@@ -515,7 +319,7 @@ static bool take_failure(struct codec *c, char why[256])
 static bool gst_ready(const struct codec *c)
 {
     return c->shared->started && !c->failed && !c->draining &&
-           gst_app_src_get_current_level_buffers(GST_APP_SRC(c->src)) <
+           gst_app_src_get_current_level_buffers(GST_APP_SRC(c->chain.src)) <
                (c->video ? QUEUED_VIDEO : QUEUED_AUDIO);
 }
 
@@ -526,7 +330,7 @@ static void dispatch(struct codec *c)
     GstSample *sample;
 
     while (!c->destroyed && !c->failed &&
-           (sample = gst_app_sink_try_pull_sample(GST_APP_SINK(c->sink), 0))) {
+           (sample = gst_app_sink_try_pull_sample(GST_APP_SINK(c->chain.sink), 0))) {
         give_sample(c, sample);
         gst_sample_unref(sample);
     }
@@ -563,6 +367,19 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
 
 /* ---- ops ---- */
 
+static void set_callbacks(struct codec *c)
+{
+    GstAppSrcCallbacks in = {.need_data = on_need_data};
+    GstAppSinkCallbacks out = {.eos = on_eos, .new_sample = on_sample};
+    GstBus *bus = gst_element_get_bus(c->chain.pipeline);
+
+    gst_bus_set_sync_handler(bus, on_message, shared_ref(c->shared), shared_unref);
+    gst_object_unref(bus);
+    gst_app_src_set_callbacks(GST_APP_SRC(c->chain.src), &in, shared_ref(c->shared), shared_unref);
+    gst_app_sink_set_callbacks(GST_APP_SINK(c->chain.sink), &out, shared_ref(c->shared),
+                               shared_unref);
+}
+
 static void gst_destroy(struct codec **pc)
 {
     struct codec *c = *pc;
@@ -575,8 +392,8 @@ static void gst_destroy(struct codec **pc)
     pthread_mutex_lock(&c->shared->lock);
     c->shared->closed = true;
     pthread_mutex_unlock(&c->shared->lock);
-    gst_element_call_async(c->pipeline, stop_async, shared_ref(c->shared), shared_unref);
-    gst_object_unref(c->pipeline);
+    gst_element_call_async(c->chain.pipeline, stop_async, shared_ref(c->shared), shared_unref);
+    gst_object_unref(c->chain.pipeline);
     shared_unref(c->shared);
     c->destroyed = true;
     if (!c->dispatching)
@@ -624,17 +441,19 @@ static int gst_create(struct event_base *base, const struct codec_conf *conf,
     c->events = events;
     c->arg = arg;
     c->video = conf->input->codec == LINK_CODEC_RAW_VIDEO;
+    c->candidate = conf->candidate;
     if (!c->video)
         audio_init(c, conf->input);
-    c->pipeline = gst_object_ref_sink(gst_pipeline_new(NULL));
-    rc = build(c, conf, why);
+    c->chain.pipeline = gst_object_ref_sink(gst_pipeline_new(NULL));
+    rc = codec_chain_build(&c->chain, conf, why);
     if (rc) {
         gst_destroy(&c);
         return rc;
     }
+    set_callbacks(c);
     c->event = event_new(base, shared->fd, EV_READ | EV_PERSIST, on_wake, c);
     event_add(c->event, NULL);
-    gst_element_call_async(c->pipeline, start_async, shared_ref(shared), shared_unref);
+    gst_element_call_async(c->chain.pipeline, start_async, shared_ref(shared), shared_unref);
     *out = c;
     return 0;
 }
@@ -693,7 +512,7 @@ static int send_audio(struct codec *c, GstBuffer *buffer, uint64_t n)
     GST_BUFFER_DURATION(buffer) =
         gst_util_uint64_scale((n + 1) * CODEC_AUDIO_SAMPLES, NS_PER_S, c->rate) -
         GST_BUFFER_PTS(buffer);
-    return gst_app_src_push_buffer(GST_APP_SRC(c->src), buffer) == GST_FLOW_OK ? 0 : -EPIPE;
+    return gst_app_src_push_buffer(GST_APP_SRC(c->chain.src), buffer) == GST_FLOW_OK ? 0 : -EPIPE;
 }
 
 static int send_video(struct codec *c, struct blob *payload, int64_t pts_ns, int64_t duration_ns,
@@ -712,10 +531,10 @@ static int send_video(struct codec *c, struct blob *payload, int64_t pts_ns, int
     if (duration_ns > 0 && duration_ns < JUMP_NS)
         GST_BUFFER_DURATION(buffer) = (GstClockTime)duration_ns;
     if (force_key)
-        gst_element_send_event(
-            c->src, gst_video_event_new_downstream_force_key_unit(
-                        GST_CLOCK_TIME_NONE, GST_CLOCK_TIME_NONE, GST_CLOCK_TIME_NONE, TRUE, 0));
-    return gst_app_src_push_buffer(GST_APP_SRC(c->src), buffer) == GST_FLOW_OK ? 0 : -EPIPE;
+        gst_element_send_event(c->chain.src, gst_video_event_new_downstream_force_key_unit(
+                                                 GST_CLOCK_TIME_NONE, GST_CLOCK_TIME_NONE,
+                                                 GST_CLOCK_TIME_NONE, TRUE, 0));
+    return gst_app_src_push_buffer(GST_APP_SRC(c->chain.src), buffer) == GST_FLOW_OK ? 0 : -EPIPE;
 }
 
 static int gst_push(struct codec *c, struct blob *payload, int64_t pts_ns, int64_t duration_ns,
@@ -738,7 +557,7 @@ static int gst_push(struct codec *c, struct blob *payload, int64_t pts_ns, int64
 
 static int gst_set_bitrate(struct codec *c, uint32_t kbps)
 {
-    return c->video ? candidate_set_bitrate(c->candidate, c->encoder, kbps) : -ENOTSUP;
+    return c->video ? candidate_set_bitrate(c->candidate, c->chain.encoder, kbps) : -ENOTSUP;
 }
 
 static void gst_drain(struct codec *c)
@@ -747,9 +566,9 @@ static void gst_drain(struct codec *c)
         return;
     c->draining = true;
     /* silence pushes out the last blocks, whatever an encoder does at its end */
-    for (unsigned i = 0; !c->video && i <= c->priming; i++)
+    for (unsigned i = 0; !c->video && i <= c->chain.priming; i++)
         send_audio(c, padded(c, NULL), c->next_token + i);
-    gst_app_src_end_of_stream(GST_APP_SRC(c->src));
+    gst_app_src_end_of_stream(GST_APP_SRC(c->chain.src));
 }
 
 const struct codec_ops codec_gst = {
