@@ -1,6 +1,6 @@
-/* PutMedia requests one after the other: states, lookups, acks, failures.
- * Relies on session_body.c for what is sent, session_policy for what a refusal means.
- * Leaves the link to stage.c. */
+/* PutMedia requests one after the other: states, lookups, failures.
+ * Relies on session_body.c for what is sent, session_acks.c for what is told of it, session_policy
+ * for what a refusal means. Leaves the link to stage.c. */
 #include "uploader/session.h"
 
 #include <errno.h>
@@ -88,7 +88,7 @@ static bool is_refused(const struct session *s)
 }
 
 /* The one place that decides what follows a failure. */
-static void fail(struct session *s, const struct policy *p, const char *text)
+void session_fail(struct session *s, const struct policy *p, const char *text)
 {
     char note[512];
     if (p->action != POLICY_UNSIGNED || credentials_error(s->api->credentials)[0])
@@ -115,99 +115,7 @@ static void fail(struct session *s, const struct policy *p, const char *text)
     set_timer(s, wait);
 }
 
-/* --- acks --- */
-
-/* Counts a failure that is the fragment's own. One that still grows is never given up: what is
- * added to it later would be in neither the archive nor the ledger. */
-static void fragment_failed(struct session *s, struct spool_fragment *f, const struct policy *p,
-                            const char *text)
-{
-    f->tries++;
-    if (!f->complete || !session_policy_gives_up(p, f->tries))
-        return;
-    log_error("uploader.fragment.given_up",
-              "stream=%s fragment=%" PRId64 " refusals=%u what=\"%s\" cause=\"%s\"",
-              s->stream->name, f->timecode_ms, f->tries, text, p->advice);
-    spool_keep_refused(s->spool, f, p->name);
-    spool_give_up(s->spool, f, p->name);
-}
-
-static void on_error_ack(struct session *s, const struct ack *a, struct spool_fragment *f)
-{
-    const struct policy *p = session_policy_ack(a->error_id, a->error_code);
-    char text[160];
-    snprintf(text, sizeof text, "ERROR ack %d %s for fragment %" PRId64, a->error_id, a->error_code,
-             a->timecode);
-    if (f && a->has_timecode && p->action == POLICY_FRAGMENT)
-        f->sent = false; /* itself refused: not in doubt. Anything else may have been archived */
-    if (f)
-        fragment_failed(s, f, p, text);
-    fail(s, p, text);
-}
-
-static bool sent_whole(const struct session *s, const struct spool_fragment *f)
-{
-    return f->complete && (f != s->frag || s->pos >= f->end);
-}
-
-static void on_final_ack(struct session *s, struct spool_fragment *f, const struct ack *a)
-{
-    if (sent_whole(s, f)) {
-        session_metrics_done(&s->metrics, f, clock_wall_ns());
-        spool_done(s->spool, f);
-        retry_works(&s->retry, s->last_ack_ns);
-    } else {
-        log_warn("uploader.ack.early",
-                 "stream=%s event=%s timecode=%" PRId64
-                 " cause=\"the endpoint acked a fragment that it cannot have whole\" "
-                 "effect=\"not counted\"",
-                 s->stream->name, ack_event_name(a->event), a->timecode);
-    }
-}
-
-/* Returns false when the request is gone. */
-static bool on_ack(struct session *s, const struct ack *a)
-{
-    struct spool_fragment *f = a->has_timecode ? spool_find_sent(s->spool, a->timecode) : NULL;
-    if (f) { /* IDLE, and what is said of other fragments, moves nothing on */
-        s->last_ack_ns = clock_mono_ns();
-        s->sent_at_ack = s->sent_bytes;
-        s->stats.acks++;
-    }
-    log_debug("uploader.ack", "stream=%s event=%s timecode=%" PRId64 " number=%s", s->stream->name,
-              ack_event_name(a->event), a->timecode, a->number);
-    if (a->event == ACK_ERROR) {
-        on_error_ack(s, a, f ? f : a->has_timecode ? NULL : s->frag);
-        return false;
-    }
-    if (f)
-        session_metrics_ack(&s->metrics, f, a->event, sent_whole(s, f), s->last_ack_ns);
-    bool final = a->event == ACK_PERSISTED ||
-                 (a->event == ACK_RECEIVED && !endpoint_retention_hours(s->endpoint));
-    if (final && f)
-        on_final_ack(s, f, a);
-    return true;
-}
-
-static int on_body(void *arg, const void *data, size_t len)
-{
-    struct session *s = arg;
-    const char *p = data;
-    struct ack a;
-    enum ack_result r;
-    if (s->status != 200) {
-        buf_append(&s->answer, data, len);
-        return 0;
-    }
-    while ((r = ack_parser_next(&s->acks, &p, &len, &a)) != ACK_MORE) {
-        if (r == ACK_MALFORMED)
-            log_warn("uploader.ack.malformed", "stream=%s cause=\"%s\"", s->stream->name,
-                     ack_parser_error(&s->acks));
-        else if (!on_ack(s, &a))
-            return 0; /* cancelled in there */
-    }
-    return 0;
-}
+/* --- the end of a request --- */
 
 static void note_header(void *arg, int status, const char *name, const char *value)
 {
@@ -246,7 +154,7 @@ static void answered(struct session *s, int status)
             f->sent = false;
     if (api_refuses_time(status))
         api_learn_time(s->api, s->date);
-    fail(s, session_policy_answer(status, s->error_type), text);
+    session_fail(s, session_policy_answer(status, s->error_type), text);
 }
 
 /* The file is gone: there is nothing to wait for. */
@@ -277,8 +185,8 @@ static void unreadable(struct session *s)
     if (s->frag && e == ENOENT)
         give_up_file(s, s->frag->file, p->name);
     else if (s->frag)
-        fragment_failed(s, s->frag, p, text);
-    fail(s, p, text);
+        session_acks_failed(s, s->frag, p, text);
+    session_fail(s, p, text);
 }
 
 static void on_done(void *arg, const struct http_response *res)
@@ -291,11 +199,11 @@ static void on_done(void *arg, const struct http_response *res)
     if (s->read_error) {
         unreadable(s);
     } else if (res->error) {
-        fail(s, session_policy_broken(res->error), res->error_text);
+        session_fail(s, session_policy_broken(res->error), res->error_text);
     } else if (res->status != 200) {
         answered(s, res->status);
     } else if (!s->ending && age < FRESH_NS) {
-        fail(s, &closed, "PutMedia: the answer ended at once");
+        session_fail(s, &closed, "PutMedia: the answer ended at once");
     } else {
         log_debug("uploader.session.closed", "stream=%s seconds=%.1f bytes=%" PRIu64,
                   s->stream->name, (double)age / NS_PER_S, s->sent_bytes);
@@ -362,7 +270,7 @@ static int request(struct session *s, const char *url, const struct spool_fragme
     }
     api_headers_fini(&h);
     if (r < 0)
-        fail(s, session_policy_unsigned(), api_sign_error(s->api, r));
+        session_fail(s, session_policy_unsigned(), api_sign_error(s->api, r));
     return r;
 }
 
@@ -370,7 +278,7 @@ static void open_request(struct session *s, const char *base_url, struct spool_f
 {
     struct http_request how = {.on_upload = session_body_read,
                                .on_header = on_header,
-                               .on_body = on_body,
+                               .on_body = session_acks_take,
                                .on_done = on_done};
     char *url = api_url(base_url, "/putMedia");
     if (request(s, url, f, &how) == 0) {
@@ -404,7 +312,7 @@ static void on_fenced(void *arg, const struct http_response *res)
     struct session *s = arg;
     s->call = NULL;
     if (res->error) {
-        fail(s, session_policy_broken(res->error), res->error_text);
+        session_fail(s, session_policy_broken(res->error), res->error_text);
     } else if (res->status != 200 &&
                strcmp(session_policy_answer(res->status, s->error_type)->name, "argument")) {
         answered(s, res->status); /* 'argument': it does not like empty bodies, and said so last */
@@ -468,7 +376,7 @@ static void lookup_done(void *arg, const struct policy *policy, const char *text
     struct session *s = arg;
     unsigned archived = 0, asked = 0;
     if (policy) {
-        fail(s, policy, text);
+        session_fail(s, policy, text);
         return;
     }
     if (text)
@@ -516,7 +424,7 @@ static void resolved(struct session *s, const char *url)
         s->state = SESSION_LOOKUP;
         int r = archive_lookup_start(s->lookup, first_ms - 2, last_ms + 2);
         if (r < 0)
-            fail(s, session_policy_unsigned(), api_sign_error(s->api, r));
+            session_fail(s, session_policy_unsigned(), api_sign_error(s->api, r));
     }
 }
 
@@ -529,7 +437,7 @@ static void on_endpoint(void *arg, const struct policy *policy, const char *text
     if (url)
         resolved(s, url);
     else if (policy)
-        fail(s, policy, text);
+        session_fail(s, policy, text);
 }
 
 static void start(struct session *s)
@@ -609,13 +517,13 @@ void session_tick(struct session *s)
     if (s->state == SESSION_IDLE)
         start(s);
     if (s->state == SESSION_FENCE && now - s->start_ns > (int64_t)s->conf->staleness_s * NS_PER_S)
-        fail(s, &stale, "PutMedia: no answer");
+        session_fail(s, &stale, "PutMedia: no answer");
     if (s->state != SESSION_SEND)
         return;
     if (s->ending && now - s->ending_ns > ENDING_NS)
-        fail(s, &stale, "PutMedia: no end of the answer");
+        session_fail(s, &stale, "PutMedia: no end of the answer");
     else if (session_unacked_ns(s) > (int64_t)s->conf->staleness_s * NS_PER_S)
-        fail(s, &stale, "PutMedia: no ack");
+        session_fail(s, &stale, "PutMedia: no ack");
     else if (!s->ending && at_boundary(s) && now - s->fresh_ns > LINGER_NS &&
              !spool_next(s->spool, s->frag))
         end_here(s);
@@ -654,7 +562,7 @@ static void on_drop(void *arg, struct spool_fragment *f)
                                        "the spool is full and gave up what was being sent"};
     struct session *s = arg;
     if (f == s->frag && s->state == SESSION_SEND)
-        fail(s, &full, "fragment deleted");
+        session_fail(s, &full, "fragment deleted");
 }
 
 struct session *session_create(struct event_base *base, struct api *api,

@@ -1,6 +1,5 @@
-/* What session.c (states, lookups, answers) and session_body.c (what is sent) share.
- * Relies on session.h.
- * Leaves everything else to the two. */
+/* What session.c (states, lookups, refusals), session_body.c (what is sent) and session_acks.c
+ * (what is told of it) share. Relies on session.h. Leaves everything else to the three. */
 #ifndef KVPIPE_UPLOADER_SESSION_PRIVATE_H
 #define KVPIPE_UPLOADER_SESSION_PRIVATE_H
 
@@ -85,5 +84,15 @@ struct session {
 ssize_t session_body_read(void *arg, void *dst, size_t cap);
 /* Lets go of the fragment in hand. */
 void session_body_release(struct session *s);
+
+/* on_body of the request: acks, or the text of a refusal. */
+int session_acks_take(void *arg, const void *data, size_t len);
+/* Counts a failure that is the fragment's own. One that still grows is never given up: what is
+ * added to it later would be in neither the archive nor the ledger. */
+void session_acks_failed(struct session *s, struct spool_fragment *f, const struct policy *p,
+                         const char *text);
+
+/* The request has failed. The one place that decides what follows. */
+void session_fail(struct session *s, const struct policy *p, const char *text);
 
 #endif
