@@ -121,7 +121,7 @@ bool conform_wait_exit(struct conform_kit *k, int ms);
 /* Ends the stage and removes the folder unless `keep`. */
 void conform_clean(struct conform_kit *k, bool keep);
 
-/* ---- neighbours (conform_kit.c) ---- */
+/* ---- neighbours (conform_kit.c, conform_above.c, conform_below.c) ---- */
 
 void conform_open_sockets(struct conform_kit *k);
 void conform_close_sockets(struct conform_kit *k);
