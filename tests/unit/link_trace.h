@@ -13,6 +13,7 @@
 
 #include "common/link.h"
 #include "tests/unit/claim.h"
+#include "tests/unit/suite.h"
 
 #define MS INT64_C(1000000)
 
@@ -218,11 +219,7 @@ static inline int run_suite(const char *name, void (*fill)(TCase *tc))
     tcase_set_timeout(tc, 60);
     fill(tc);
     suite_add_tcase(s, tc);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? 1 : 0;
+    return suite_run(s);
 }
 
 #endif

@@ -7,13 +7,13 @@
 #include <check.h>
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
 #include "media/mkv_reader.h"
 #include "muxer/mux.h"
 #include "tests/unit/claim.h"
+#include "tests/unit/suite.h"
 
 #define MS NS_PER_MS
 #define T0 (INT64_C(1700000000000) * MS) /* an absolute time on a tick */
@@ -339,11 +339,7 @@ static inline int harness_run(const char *name, TCase *tc)
     Suite *s = suite_create(name);
     tcase_add_checked_fixture(tc, harness_setup, harness_teardown);
     suite_add_tcase(s, tc);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_ENV);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }
 
 #endif

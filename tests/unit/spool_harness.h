@@ -15,6 +15,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "media/mkv_writer.h"
+#include "tests/unit/scratch.h"
 #include "uploader/spool.h"
 
 static char dir[64];
@@ -49,8 +50,7 @@ static __attribute__((unused)) struct blob *segment_of(unsigned width)
 
 static __attribute__((unused)) void setup(void)
 {
-    strcpy(dir, "/tmp/kvpipe-spool-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    scratch_make(dir, sizeof dir, "spool");
     format = link_format_new();
     format->number = 1;
     format->segment = segment_of(64);
@@ -59,10 +59,8 @@ static __attribute__((unused)) void setup(void)
 
 static __attribute__((unused)) void teardown(void)
 {
-    char command[128];
     link_format_unref(&format);
-    snprintf(command, sizeof command, "rm -rf %s", dir);
-    ck_assert_int_eq(system(command), 0);
+    scratch_remove(dir);
 }
 
 static __attribute__((unused)) struct spool_conf conf_default(void)

@@ -1,11 +1,11 @@
 /* The ack parser: every split, every form the service and its copies use, and damage.
  * Relies on Check.
  * Leaves what an ack means to test_session_policy.c and the pipeline tests. */
+#include "tests/unit/suite.h"
 #include "uploader/ack.h"
 
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Feeds text in pieces of `step` bytes; returns the number of whole acks (at most 8 kept) and of
@@ -165,9 +165,5 @@ int main(void)
     tcase_add_test(tc, ack_over_1024_bytes_is_refused_and_skipped);
     tcase_add_test(tc, ack_of_exactly_1024_bytes_is_read);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
+    return suite_run(suite);
 }

@@ -2,6 +2,7 @@
  * Relies on Check.
  * Leaves missing decode times to test_capture_dts.c. */
 #include "capture/anchor.h"
+#include "tests/unit/suite.h"
 
 #include <check.h>
 
@@ -173,9 +174,5 @@ int main(void)
     tcase_add_test(tc, file_that_begins_again_goes_on_where_its_tracks_ended);
     tcase_add_test(tc, peek_changes_nothing_and_knows_what_it_cannot_know);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
+    return suite_run(suite);
 }

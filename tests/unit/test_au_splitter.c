@@ -2,6 +2,7 @@
  * Relies on Check.
  * Leaves real transport streams to tests/pipeline/passthrough. */
 #include "media/au_splitter.h"
+#include "tests/unit/suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -312,8 +313,6 @@ int main(void)
 {
     TCase *c = tcase_create("au_splitter");
     Suite *s = suite_create("au_splitter");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_set_timeout(c, 60);
     tcase_add_test(c, units_before_a_slice_belong_to_its_picture);
@@ -325,8 +324,5 @@ int main(void)
     tcase_add_test(c, said_end_puts_a_picture_out_and_keeps_parameter_sets);
     tcase_add_test(c, garbage_is_bounded_and_counted);
     suite_add_tcase(s, c);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

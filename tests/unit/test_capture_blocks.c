@@ -2,6 +2,7 @@
  * Relies on Check.
  * Leaves the conversion of samples to GStreamer. */
 #include "capture/blocks.h"
+#include "tests/unit/suite.h"
 
 #include <check.h>
 #include <string.h>
@@ -101,9 +102,5 @@ int main(void)
     tcase_add_test(tc, hole_ends_the_block_with_silence_and_the_time_goes_with_the_source);
     tcase_add_test(tc, flush_puts_the_rest_out_once);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
+    return suite_run(suite);
 }

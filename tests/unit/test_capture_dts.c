@@ -2,6 +2,7 @@
  * Relies on Check.
  * Leaves strictness over reconnects to test_anchor.c. */
 #include "capture/dts.h"
+#include "tests/unit/suite.h"
 
 #include <check.h>
 
@@ -71,9 +72,5 @@ int main(void)
     tcase_add_test(tc, depth_that_was_not_told_is_found);
     tcase_add_test(tc, wild_times_stay_within_the_array);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
+    return suite_run(suite);
 }

@@ -2,25 +2,23 @@
  * Relies on Check and a directory of its own under /tmp.
  * Leaves fencing to the link's tests. */
 #include "capture/epoch.h"
+#include "tests/unit/scratch.h"
+#include "tests/unit/suite.h"
 
 #include <check.h>
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 static char dir[64];
 
 static void fresh(void)
 {
-    snprintf(dir, sizeof dir, "/tmp/kvpipe-epoch-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    scratch_make(dir, sizeof dir, "epoch");
 }
 
 static void clean(void)
 {
-    char command[96];
-    snprintf(command, sizeof command, "rm -rf %s", dir);
-    ck_assert_int_eq(system(command), 0);
+    scratch_remove(dir);
 }
 
 static void store(const char *text)
@@ -104,9 +102,5 @@ int main(void)
     tcase_add_test(tc, missing_directories_are_made);
     tcase_add_test(tc, damaged_file_is_refused);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
+    return suite_run(suite);
 }

@@ -2,6 +2,7 @@
  * Relies on Check.
  * Leaves time stamps to test_anchor.c. */
 #include "capture/stamp.h"
+#include "tests/unit/suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -39,9 +40,5 @@ int main(void)
     tcase_add_test(tc, number_is_read_back);
     tcase_add_test(tc, small_pictures_are_not_overrun);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
+    return suite_run(suite);
 }

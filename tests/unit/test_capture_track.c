@@ -2,6 +2,7 @@
  * Relies on Check and GStreamer's buffers and caps; no pipeline.
  * Leaves times over reconnects to test_anchor.c. */
 #include "capture/track.h"
+#include "tests/unit/suite.h"
 
 #include <check.h>
 #include <string.h>
@@ -210,9 +211,5 @@ int main(void)
     tcase_add_test(tc, unsupported_caps_are_refused);
     tcase_add_test(tc, picture_with_too_few_bytes_is_a_counted_loss);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
+    return suite_run(suite);
 }

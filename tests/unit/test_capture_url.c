@@ -2,6 +2,7 @@
  * Relies on Check.
  * Leaves reading them from files to source_rtsp.c. */
 #include "capture/url.h"
+#include "tests/unit/suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -39,9 +40,5 @@ int main(void)
     TCase *tc = tcase_create("capture_url");
     tcase_add_test(tc, secrets_are_split_off);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
+    return suite_run(suite);
 }

@@ -7,7 +7,6 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -17,20 +16,19 @@
 #include "common/cpus.h"
 #include "common/mem.h"
 #include "monitor/child.h"
+#include "tests/unit/scratch.h"
+#include "tests/unit/suite.h"
 
 static char dir[64];
 
 static void up(void)
 {
-    strcpy(dir, "/tmp/kvpipe-child-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    scratch_make(dir, sizeof dir, "child");
 }
 
 static void down(void)
 {
-    char *command = xasprintf("rm -rf %s", dir);
-    ck_assert_int_eq(system(command), 0);
-    free(command);
+    scratch_remove(dir);
 }
 
 /* Runs a script as a child; returns its exit code and what it printed. */
@@ -166,9 +164,5 @@ int main(void)
     tcase_add_test(t, what_cannot_be_started_says_why_and_leaves_no_process);
     tcase_add_loop_test(t, a_list_of_cpus_is_numbers_and_ranges, 0, sizeof lists / sizeof *lists);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

@@ -9,6 +9,7 @@
 
 #include "common/clock.h"
 #include "monitor/cloudwatch.h"
+#include "tests/unit/suite.h"
 
 START_TEST(what_waits_is_bounded_and_the_oldest_goes)
 {
@@ -51,9 +52,5 @@ int main(void)
     tcase_set_timeout(t, 60);
     tcase_add_test(t, what_waits_is_bounded_and_the_oldest_goes);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

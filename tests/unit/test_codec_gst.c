@@ -16,6 +16,7 @@
 #include "common/clock.h"
 #include "encoder/candidate.h"
 #include "media/h264.h"
+#include "tests/unit/suite.h"
 
 #define OUTPUTS 256
 
@@ -465,8 +466,6 @@ int main(void)
 {
     Suite *s = suite_create("codec_gst");
     TCase *t = tcase_create("codec_gst");
-    SRunner *runner;
-    int failed;
 
     gst_init(NULL, NULL);
     tcase_set_timeout(t, 60);
@@ -484,9 +483,5 @@ int main(void)
     tcase_add_loop_test(t, time_that_stands_jumps_or_goes_back_keeps_one_for_one, 0,
                         G_N_ELEMENTS(steps_ns));
     suite_add_tcase(s, t);
-    runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
+    return suite_run(s);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/conf.h"
+#include "tests/unit/suite.h"
 
 static char *said; /* what the last parse printed */
 
@@ -454,10 +455,7 @@ int main(void)
     tcase_add_test(t, host_and_port_are_split);
     tcase_add_test(t, a_file_that_cannot_be_read_is_an_error);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
+    int failed = suite_run(s);
     free(said);
-    return failed != 0;
+    return failed;
 }

@@ -9,6 +9,7 @@
 #include "common/conf_slice.h"
 #include "common/mem.h"
 #include "common/stage.h"
+#include "tests/unit/suite.h"
 
 #define DOOR "  - {name: door, source: {type: test}}\n"
 #define YARD "  - {name: yard, source: {type: rtsp, url: 'rtsp://a/b'}}\n"
@@ -139,9 +140,5 @@ int main(void)
     tcase_add_test(t, an_isolated_process_is_told_of_its_own_stream_alone);
     tcase_add_test(t, a_config_lives_as_long_as_it_is_held);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

@@ -21,6 +21,8 @@
 
 #include "common/credentials_source.h"
 #include "common/http_client.h"
+#include "tests/unit/scratch.h"
+#include "tests/unit/suite.h"
 
 #define T0 ((time_t)1700000000) /* 2023-11-14T22:13:20Z */
 
@@ -31,8 +33,7 @@ static time_t now; /* of every credentials object here */
 static void setup(void)
 {
     base = event_base_new();
-    strcpy(dir, "/tmp/kvpipe-credentials-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    scratch_make(dir, sizeof dir, "credentials");
     snprintf(path, sizeof(path), "%s/file", dir);
     setenv("HOME", dir, 1);
     unsetenv("AWS_ACCESS_KEY_ID");
@@ -625,9 +626,5 @@ int main(void)
     tcase_add_test(t, temporary_keys_of_a_profile_are_left_when_it_changes);
     tcase_add_test(t, keys_for_ever_end_no_session);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run(s);
 }

@@ -3,16 +3,13 @@
  * Leaves files to test_curve_keys.c. */
 #include "common/curve.h"
 
-#include <arpa/inet.h>
 #include <check.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 #include <zmq.h>
 
@@ -21,6 +18,9 @@
 #include "common/link_socket.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "tests/unit/loopback.h"
+#include "tests/unit/scratch.h"
+#include "tests/unit/suite.h"
 
 #define DEADLINE_NS (20 * NS_PER_S)
 
@@ -61,22 +61,10 @@ static void on_poll(evutil_socket_t fd, short what, void *arg)
 
 /* ---- fixture ---- */
 
-static void free_port(void)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    ck_assert_int_eq(bind(fd, (struct sockaddr *)&a, len), 0);
-    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&a, &len), 0);
-    close(fd);
-    snprintf(address, sizeof address, "tcp://127.0.0.1:%u", ntohs(a.sin_port));
-}
-
 static void setup(void)
 {
     struct timeval often = {.tv_usec = 5000};
-    snprintf(dir, sizeof dir, "/tmp/kvpipe-curve-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    scratch_make(dir, sizeof dir, "curve");
     snprintf(other, sizeof other, "%s/other", dir);
     snprintf(log_path, sizeof log_path, "%s/log", dir);
     ck_assert_int_eq(curve_keys_make(dir, "capture"), 1);
@@ -91,7 +79,7 @@ static void setup(void)
     poller = event_new(base, -1, EV_PERSIST, on_poll, NULL);
     event_add(poller, &often);
     opened = 0;
-    free_port();
+    snprintf(address, sizeof address, "tcp://127.0.0.1:%u", loopback_port());
 }
 
 static void teardown(void)
@@ -102,9 +90,7 @@ static void teardown(void)
     event_base_free(base);
     dup2(saved_stderr, STDERR_FILENO);
     close(saved_stderr);
-    char *command = xasprintf("rm -rf '%s'", dir);
-    ck_assert_int_eq(system(command), 0);
-    free(command);
+    scratch_remove(dir);
 }
 
 static void copy(const char *from, const char *to)
@@ -266,9 +252,5 @@ int main(void)
     tcase_add_test(c, a_server_with_another_key_is_not_talked_to);
     tcase_add_test(c, missing_keys_end_the_start);
     suite_add_tcase(s, c);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run(s);
 }

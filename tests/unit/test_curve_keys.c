@@ -7,29 +7,27 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zmq.h>
 
 #include "common/log.h"
 #include "common/mem.h"
+#include "tests/unit/scratch.h"
+#include "tests/unit/suite.h"
 
 static char dir[64];
 static struct curve_ring ring;
 
 static void setup(void)
 {
-    snprintf(dir, sizeof dir, "/tmp/kvpipe-keys-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    scratch_make(dir, sizeof dir, "keys");
 }
 
 static void teardown(void)
 {
-    char *command = xasprintf("rm -rf '%s'", dir);
     curve_ring_fini(&ring);
-    ck_assert_int_eq(system(command), 0);
-    free(command);
+    scratch_remove(dir);
 }
 
 static void put(const char *file, const char *text)
@@ -168,9 +166,5 @@ int main(void)
     tcase_add_test(c, a_missing_file_is_an_error);
     tcase_add_test(c, names_are_stages);
     suite_add_tcase(s, c);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run(s);
 }

@@ -2,13 +2,14 @@
  * Relies on Check and a temporary folder.
  * Leaves full and read-only disks to the fault tests. */
 #include "common/dirs.h"
+#include "tests/unit/scratch.h"
+#include "tests/unit/suite.h"
 
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,8 +17,7 @@ static char top[64];
 
 static void setup(void)
 {
-    strcpy(top, "/tmp/kvpipe-dirs-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(top));
+    scratch_make(top, sizeof top, "dirs");
     ck_assert_int_eq(chdir(top), 0);
 }
 
@@ -73,9 +73,5 @@ int main(void)
     tcase_add_test(t, relative_and_existing_ones_are_fine);
     tcase_add_test(t, a_file_in_the_way_is_an_error);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "monitor/docker.h"
+#include "tests/unit/suite.h"
 
 #define A "aaaaaaaaaaaa0000"
 #define B "bbbbbbbbbbbb0000"
@@ -56,9 +57,5 @@ int main(void)
     tcase_add_loop_test(t, the_container_of_an_instance_is_found_or_none, 0,
                         sizeof cases / sizeof *cases);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

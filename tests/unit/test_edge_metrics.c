@@ -3,12 +3,12 @@
  * Leaves names and units to tests/monitor/cloudwatch. */
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
 #include "monitor/edge_metrics.h"
 #include "proto/report.pb-c.h"
+#include "tests/unit/suite.h"
 
 static struct report_table *table;
 static struct edge_metrics edge;
@@ -124,9 +124,5 @@ int main(void)
     tcase_add_test(t, an_uploader_that_waits_is_healthy_only_without_backlog);
     tcase_add_test(t, a_fatal_error_and_an_end_are_told_once);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

@@ -5,7 +5,6 @@
 
 #include <check.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <event2/event.h>
@@ -14,6 +13,7 @@
 #include "common/clock.h"
 #include "media/aac.h"
 #include "media/h264.h"
+#include "tests/unit/suite.h"
 
 #define ITEMS 512
 #define START_NS (INT64_C(1700000000) * NS_PER_S)
@@ -392,8 +392,6 @@ int main(void)
 {
     Suite *s = suite_create("encoder_stream");
     TCase *t = tcase_create("encoder_stream");
-    SRunner *runner;
-    int failed;
 
     gst_init(NULL, NULL);
     tcase_set_timeout(t, 60);
@@ -408,9 +406,5 @@ int main(void)
     tcase_add_test(t, the_bitrate_follows_the_backlog_when_the_config_says_so);
     tcase_add_test(t, hostile_items_become_gaps_in_order);
     suite_add_tcase(s, t);
-    runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
+    return suite_run(s);
 }

@@ -7,6 +7,7 @@
 
 #include "monitor/events.h"
 #include "monitor/watch.h"
+#include "tests/unit/suite.h"
 
 static struct events *events;
 static struct watch *watch;
@@ -206,7 +207,6 @@ int main(void)
 {
     TCase *t = tcase_create("events");
     Suite *s = suite_create("events");
-    SRunner *sr = srunner_create(s);
     suite_add_tcase(s, t);
     tcase_add_checked_fixture(t, up, down);
     tcase_add_test(t, the_oldest_go);
@@ -221,8 +221,5 @@ int main(void)
     tcase_add_test(t, a_short_change_is_no_event);
     tcase_add_test(t, frames_that_are_lost_are_said_once);
     tcase_add_test(t, an_uploader_that_is_away_loses_nothing);
-    srunner_run_all(sr, CK_NORMAL);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? 1 : 0;
+    return suite_run(s);
 }

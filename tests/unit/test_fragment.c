@@ -4,10 +4,10 @@
 #include "muxer/fragment.h"
 
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
+#include "tests/unit/suite.h"
 
 #define MS NS_PER_MS
 #define T (INT64_C(1700000000000) * MS)
@@ -275,9 +275,5 @@ int main(void)
     tcase_add_test(tc, alone_starts_by_duration);
     tcase_add_test(tc, alone_starts_after_a_fragment_that_is_full);
     suite_add_tcase(s, tc);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_ENV);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

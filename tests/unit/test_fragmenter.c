@@ -6,6 +6,7 @@
 #include <check.h>
 
 #include "common/clock.h"
+#include "tests/unit/suite.h"
 
 #define T0 (INT64_C(1700000000) * NS_PER_S)
 
@@ -61,9 +62,5 @@ int main(void)
     tcase_add_test(tc, a_key_frame_of_another_format_starts_at_once);
     tcase_add_test(tc, a_cut_fragment_ends_with_the_next_key_frame);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

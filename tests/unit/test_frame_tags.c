@@ -1,11 +1,11 @@
 /* Claims about metadata that a program puts: which fragment an item is of, and with which frame it
  * travels. Relies on capture/libkvpipe/frame_tags. Leaves the Tags element to test_muxer_tags. */
 #include "capture/libkvpipe/frame_tags.h"
+#include "tests/unit/suite.h"
 
 #include <check.h>
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static struct frame_tags t;
@@ -136,9 +136,5 @@ int main(void)
     tcase_add_test(tc, ten_of_both_fragments_fit);
     tcase_add_test(tc, names_that_the_service_refuses_are_refused);
     suite_add_tcase(s, tc);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_ENV);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

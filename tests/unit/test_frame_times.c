@@ -1,9 +1,9 @@
 /* Claims about the times of frames that a program puts. Times in ms.
  * Relies on capture/libkvpipe/frame_times. Leaves anchoring itself to test_anchor. */
 #include "capture/libkvpipe/frame_times.h"
+#include "tests/unit/suite.h"
 
 #include <check.h>
-#include <stdlib.h>
 
 #define MS INT64_C(1000000)
 #define T0 (INT64_C(1700000000000) * MS)
@@ -127,9 +127,5 @@ int main(void)
     tcase_add_test(tc, a_file_that_begins_again_goes_on);
     tcase_add_test(tc, the_last_time_is_told);
     suite_add_tcase(s, tc);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_ENV);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

@@ -2,11 +2,11 @@
  * Relies on Check, jansson and a temporary directory.
  * Leaves writing it to test_ledger.c. */
 #include "common/gaps.h"
+#include "tests/unit/scratch.h"
+#include "tests/unit/suite.h"
 
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,8 +14,7 @@ static char dir[64], folder[80], path[96];
 
 static void setup(void)
 {
-    strcpy(dir, "/tmp/kvpipe-gaps-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    scratch_make(dir, sizeof dir, "gaps");
     snprintf(folder, sizeof folder, "%s/cam", dir);
     snprintf(path, sizeof path, "%s/" GAPS_FILE, folder);
     ck_assert_int_eq(mkdir(folder, 0700), 0);
@@ -143,9 +142,5 @@ int main(void)
     tcase_add_loop_test(tc, hostile_lines_do_no_harm, 0, sizeof hostile / sizeof *hostile);
     tcase_add_test(tc, every_cause_has_a_name_of_its_own_and_is_found_by_it);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

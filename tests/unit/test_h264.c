@@ -1,6 +1,7 @@
 /* Claims about media/h264, on parameter sets made with x264 and configuration records made with
  * ffmpeg. Relies on Check. Leaves NAL iteration to test_nal. */
 #include "media/h264.h"
+#include "tests/unit/suite.h"
 
 #include <check.h>
 #include <errno.h>
@@ -315,9 +316,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(suite());
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite());
 }

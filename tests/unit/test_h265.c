@@ -1,6 +1,7 @@
 /* Claims about media/h265, on parameter sets made with x265 and a configuration record made with
  * ffmpeg. Relies on Check. Leaves NAL iteration to test_nal. */
 #include "media/h265.h"
+#include "tests/unit/suite.h"
 
 #include <check.h>
 #include <errno.h>
@@ -256,9 +257,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(suite());
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite());
 }

@@ -15,6 +15,8 @@
 #include "common/health.h"
 #include "common/conf.h"
 #include "common/mem.h"
+#include "tests/unit/scratch.h"
+#include "tests/unit/suite.h"
 
 #define INSTANCE "muxer-1"
 
@@ -23,8 +25,7 @@ static int said[2];
 
 static void up(void)
 {
-    strcpy(dir, "/tmp/kvpipe-health-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    scratch_make(dir, sizeof dir, "health");
     char *sockets = xasprintf("%s/" CONF_SOCKETS, dir);
     ck_assert_int_eq(mkdir(sockets, 0700), 0);
     free(sockets);
@@ -33,9 +34,7 @@ static void up(void)
 
 static void down(void)
 {
-    char *command = xasprintf("rm -rf %s", dir);
-    ck_assert_int_eq(system(command), 0);
-    free(command);
+    scratch_remove(dir);
 }
 
 /* A process with a door that answers `state` (NULL: what it does by itself), from when this returns
@@ -191,9 +190,5 @@ int main(void)
     tcase_add_test(t, a_door_that_is_closed_is_gone);
     tcase_add_test(t, a_path_that_no_socket_can_have_is_refused);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

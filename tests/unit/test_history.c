@@ -1,9 +1,9 @@
 /* Claims about the minutes that a page gets when it is opened. */
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "monitor/history.h"
+#include "tests/unit/suite.h"
 
 static struct history *h;
 
@@ -111,7 +111,6 @@ int main(void)
 {
     TCase *t = tcase_create("history");
     Suite *s = suite_create("history");
-    SRunner *sr = srunner_create(s);
     suite_add_tcase(s, t);
     tcase_add_checked_fixture(t, up, down);
     tcase_add_test(t, samples_are_a_step_apart);
@@ -121,8 +120,5 @@ int main(void)
     tcase_add_test(t, a_stream_that_went_is_not_known_since);
     tcase_add_test(t, a_stream_that_went_for_good_is_forgotten);
     tcase_add_test(t, a_clock_that_steps_back_stops_nothing);
-    srunner_run_all(sr, CK_NORMAL);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? 1 : 0;
+    return suite_run(s);
 }

@@ -6,6 +6,7 @@
 #include <check.h>
 
 #include "common/clock.h"
+#include "tests/unit/suite.h"
 
 static struct hold hold;
 
@@ -102,9 +103,5 @@ int main(void)
     tcase_add_test(tc, a_gap_keeps_its_place_and_waits_for_nothing);
     tcase_add_test(tc, a_new_session_starts_without_pictures);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

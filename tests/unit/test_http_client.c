@@ -17,6 +17,7 @@
 #include <event2/listener.h>
 
 #include "common/blob.h"
+#include "tests/unit/suite.h"
 
 /* What the server does, by the number of bytes of body chunks seen so far. */
 enum script {
@@ -587,9 +588,5 @@ int main(void)
     tcase_add_test(t, bad_requests_are_refused_at_once);
     tcase_add_test(t, destroy_with_calls_under_way_calls_nobody);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run(s);
 }

@@ -16,19 +16,19 @@
 #include "common/pidfile.h"
 #include "common/stage.h"
 #include "monitor/instances.h"
+#include "tests/unit/holder.h"
+#include "tests/unit/scratch.h"
+#include "tests/unit/suite.h"
 
 static char dir[64];
-static int said[2];
 static struct event_base *base;
 static struct conf *conf;
 static struct instances all;
 
 static void up(void)
 {
-    strcpy(dir, "/tmp/kvpipe-instances-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    scratch_make(dir, sizeof dir, "instances");
     ck_assert_int_eq(pidfile_dirs(dir), 0);
-    ck_assert_int_eq(pipe(said), 0);
     char *text = xasprintf("run: %s\nmuxer: {exec: /bin/false}\n"
                            "streams:\n  - name: a\n    source: {type: test}\n",
                            dir);
@@ -43,9 +43,7 @@ static void down(void)
     instances_fini(&all);
     event_base_free(base);
     conf_free(&conf);
-    char *command = xasprintf("rm -rf %s", dir);
-    ck_assert_int_eq(system(command), 0);
-    free(command);
+    scratch_remove(dir);
 }
 
 static struct instance *get(const char *name)
@@ -54,21 +52,6 @@ static struct instance *get(const char *name)
         if (strcmp(all.list[i].plan->instance, name) == 0)
             return &all.list[i];
     ck_abort_msg("no %s in the plan", name);
-}
-
-static pid_t hold(const char *instance, const char *identity)
-{
-    pid_t holder, pid = fork();
-    char c;
-    if (pid == 0) {
-        signal(SIGTERM, SIG_DFL); /* Check has a handler */
-        if (pidfile_lock(dir, instance, identity, &holder) >= 0 && write(said[1], "x", 1) == 1)
-            for (;;)
-                pause();
-        _exit(1);
-    }
-    ck_assert_int_eq(read(said[0], &c, 1), 1);
-    return pid;
 }
 
 static void report(const char *name, pid_t pid, int64_t now_ns, uint64_t uptime_ms)
@@ -84,7 +67,7 @@ START_TEST(one_that_runs_the_same_is_adopted_until_it_ends)
 {
     struct instance *muxer = get("muxer-1");
     char *identity = stage_identity(conf, "muxer", NULL, "muxer-1");
-    pid_t pid = hold("muxer-1", identity);
+    pid_t pid = holder_start(dir, "muxer-1", identity);
     int64_t now = clock_mono_ns();
     free(identity);
     instances_adopt(&all, now);
@@ -112,7 +95,7 @@ START_TEST(one_that_is_adopted_is_asked_to_end_and_not_started_again)
 {
     struct instance *muxer = get("muxer-1");
     char *identity = stage_identity(conf, "muxer", NULL, "muxer-1");
-    pid_t pid = hold("muxer-1", identity);
+    pid_t pid = holder_start(dir, "muxer-1", identity);
     free(identity);
     instances_adopt(&all, clock_mono_ns());
     ck_assert_uint_eq(instances_stop(&all, muxer->plan->group), 1);
@@ -128,7 +111,7 @@ static const char *const others[] = {"muxer version=0 config=0 stream=-", "", NU
 START_TEST(one_that_runs_something_else_is_not_adopted_and_asked_to_end_before_a_start)
 {
     struct instance *muxer = get("muxer-1");
-    pid_t pid = hold("muxer-1", others[_i]);
+    pid_t pid = holder_start(dir, "muxer-1", others[_i]);
     int64_t now = clock_mono_ns();
     int status;
     instances_adopt(&all, now);
@@ -157,7 +140,7 @@ START_TEST(one_that_comes_up_late_is_adopted_when_its_turn_comes)
     int64_t now = clock_mono_ns();
     instances_adopt(&all, now);
     ck_assert_int_eq(muxer->pid, 0);
-    pid_t pid = hold("muxer-1", identity);
+    pid_t pid = holder_start(dir, "muxer-1", identity);
     free(identity);
     all.group = muxer->plan->group;
     for (size_t i = 0; i < all.count; i++)
@@ -184,9 +167,5 @@ int main(void)
                         0, sizeof others / sizeof *others);
     tcase_add_test(t, one_that_comes_up_late_is_adopted_when_its_turn_comes);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

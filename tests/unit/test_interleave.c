@@ -2,9 +2,9 @@
  * Relies on Check.
  * Leaves fragments to test_fragment and test_mux. */
 #include "muxer/interleave.h"
+#include "tests/unit/suite.h"
 
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define S INT64_C(1000000000)
@@ -235,9 +235,5 @@ int main(void)
     tcase_add_test(tc, too_many_bytes_make_it_go_on);
     tcase_add_test(tc, flush_waits_for_nothing);
     suite_add_tcase(s, tc);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_ENV);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

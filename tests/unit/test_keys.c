@@ -13,6 +13,8 @@
 #include "common/credentials_source.h"
 #include "common/keys.h"
 #include "common/mem.h"
+#include "tests/unit/scratch.h"
+#include "tests/unit/suite.h"
 
 static char dir[] = "/tmp/kvpipe-keys-XXXXXX";
 static char *path;
@@ -114,9 +116,7 @@ static void up(void)
 
 static void down(void)
 {
-    char *command = xasprintf("rm -rf %s", dir);
-    ck_assert_int_eq(system(command), 0);
-    free(command);
+    scratch_remove(dir);
     free(path);
 }
 
@@ -133,9 +133,5 @@ int main(void)
     tcase_add_test(t, what_is_no_token_is_not_read);
     tcase_add_test(t, a_place_that_cannot_be_is_an_error);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

@@ -10,6 +10,7 @@
 
 #include "common/log.h"
 #include "server/kms.h"
+#include "tests/unit/suite.h"
 
 #define MATERIAL "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 #define OTHER "HwECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
@@ -180,9 +181,5 @@ int main(void)
     tcase_add_test(t, wrapped_keys_open_only_with_their_master_and_context);
     tcase_add_test(t, errors_have_the_services_names);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int n = srunner_ntests_failed(r);
-    srunner_free(r);
-    return n ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

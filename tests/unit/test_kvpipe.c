@@ -16,6 +16,7 @@
 #include "common/clock.h"
 #include "common/link_socket.h"
 #include "common/mem.h"
+#include "tests/unit/suite.h"
 
 #define DEADLINE_NS (20 * NS_PER_S)
 #define MS INT64_C(1000000)
@@ -434,9 +435,5 @@ int main(void)
     tcase_add_loop_test(tc, names_are_checked, 0, 4);
     tcase_add_loop_test(tc, frames_are_checked, 0, 7);
     suite_add_tcase(suite, tc);
-    SRunner *sr = srunner_create(suite);
-    srunner_run_all(sr, CK_ENV);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

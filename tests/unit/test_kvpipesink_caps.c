@@ -1,10 +1,10 @@
 /* Claims about how kvpipesink reads caps.
  * Relies on capture/kvpipesink/caps. Leaves the insides of codec_data to the library. */
 #include "capture/kvpipesink/caps.h"
+#include "tests/unit/suite.h"
 
 #include <check.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 static struct caps_track t;
@@ -132,9 +132,5 @@ int main(void)
     tcase_add_test(tc, mulaw_is_acm_with_a_waveformatex);
     suite_add_tcase(suite, tc);
 
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -1,9 +1,9 @@
 /* Claims about the times that kvpipesink gives frames. In ms.
  * Relies on capture/kvpipesink/times. Leaves the wall clock to test_frame_times. */
 #include "capture/kvpipesink/times.h"
+#include "tests/unit/suite.h"
 
 #include <check.h>
-#include <stdlib.h>
 
 #define MS INT64_C(1000000)
 #define STEP 40
@@ -128,9 +128,5 @@ int main(void)
     tcase_add_test(tc, a_segment_in_bytes_leaves_times_as_they_are);
     suite_add_tcase(suite, tc);
 
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -1,14 +1,14 @@
 /* The gap ledger: lines, sums, what it remembers over a restart.
  * Relies on Check, jansson and a temporary directory.
  * Leaves the spool's records to test_spool.c. */
+#include "tests/unit/scratch.h"
+#include "tests/unit/suite.h"
 #include "uploader/ledger.h"
 
 #include <check.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,8 +17,7 @@ static int dirfd_;
 
 static void setup(void)
 {
-    strcpy(dir, "/tmp/kvpipe-ledger-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    scratch_make(dir, sizeof dir, "ledger");
     snprintf(path, sizeof path, "%s/gaps.log", dir);
     dirfd_ = open(dir, O_RDONLY | O_DIRECTORY);
 }
@@ -231,9 +230,5 @@ int main(void)
     tcase_add_test(tc, fragments_given_up_are_known_after_a_restart);
     tcase_add_test(tc, the_file_is_bounded_and_keeps_its_counts);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
+    return suite_run(suite);
 }

@@ -21,6 +21,7 @@
 #include "common/mem.h"
 #include "common/relay.h"
 #include "tests/unit/claim.h"
+#include "tests/unit/suite.h"
 
 enum { C, E1, E2, M1, M2, U, NODES };
 #define FRAMES 60
@@ -690,14 +691,11 @@ int main(int argc, char **argv)
     tcase_add_loop_test(tc, nothing_lost_nothing_twice_under_random_faults, 0,
                         (int)((runs + RUNS_A_PROCESS - 1) / RUNS_A_PROCESS));
     suite_add_tcase(s, tc);
-    SRunner *sr = srunner_create(s);
     if (tracing) /* the last lines are not lost with the process that ends there */
         setvbuf(stdout, NULL, _IOLBF, 0);
-    srunner_run_all(sr, CK_NORMAL);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
+    int failed = suite_run(s);
     printf("%u schedules from seed %u\n", runs, first_seed);
     if (failed && !tracing)
         replay(argv[0]);
-    return failed ? 1 : 0;
+    return failed;
 }

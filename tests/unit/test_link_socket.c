@@ -3,10 +3,8 @@
  * Leaves rules to test_link_outlet.c and test_link_inlet.c. */
 #include "common/link_socket.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -15,8 +13,9 @@
 #include "common/clock.h"
 #include "common/link_wire.h"
 #include "common/log.h"
-#include "common/mem.h"
 #include "tests/unit/link_trace.h"
+#include "tests/unit/loopback.h"
+#include "tests/unit/scratch.h"
 
 #define DEADLINE_NS (20 * NS_PER_S)
 
@@ -169,21 +168,10 @@ static bool heard(const char *what)
 
 /* ---- fixture ---- */
 
-static void free_port(void)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    ck_assert_int_eq(bind(fd, (struct sockaddr *)&a, len), 0);
-    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&a, &len), 0);
-    close(fd);
-    snprintf(address, sizeof address, "tcp://127.0.0.1:%u", ntohs(a.sin_port));
-}
-
 static void use(int transport)
 {
     if (transport)
-        free_port();
+        snprintf(address, sizeof address, "tcp://127.0.0.1:%u", loopback_port());
     else
         snprintf(address, sizeof address, "ipc://%s/link", dir);
 }
@@ -193,8 +181,7 @@ static void setup(void)
     struct timeval often = {.tv_usec = 2000};
     trace_len = 0;
     durable = 0;
-    snprintf(dir, sizeof dir, "/tmp/kvpipe-link-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    scratch_make(dir, sizeof dir, "link");
     base = event_base_new();
     ctx = zmq_ctx_new();
     poller = event_new(base, -1, EV_PERSIST, on_poll, NULL);
@@ -472,7 +459,7 @@ START_TEST(an_address_in_use_is_an_error)
 {
     static const struct outlet_ops ops = {0};
     struct link_server *second = NULL;
-    free_port();
+    snprintf(address, sizeof address, "tcp://127.0.0.1:%u", loopback_port());
     serve(1);
     ck_assert_int_eq(link_server_create(base, address, &conf, LINK_SOURCE, &ops, NULL, &second),
                      -EADDRINUSE);
@@ -635,7 +622,7 @@ END_TEST
 START_TEST(one_outlet_under_two_names_is_served_over_one_of_them)
 {
     char both[240];
-    free_port();
+    snprintf(address, sizeof address, "tcp://127.0.0.1:%u", loopback_port());
     unsigned port = (unsigned)atoi(strrchr(address, ':') + 1);
     serve(1);
     snprintf(both, sizeof both, "tcp://127.0.0.1:%u tcp://127.0.0.2:%u", port, port);

@@ -2,6 +2,7 @@
  * Relies on Check.
  * Leaves the looks of a line to the pipeline tests. */
 #include "common/log.h"
+#include "tests/unit/suite.h"
 
 #include <check.h>
 
@@ -35,9 +36,5 @@ int main(void)
     tcase_add_test(t, five_lines_of_one_place_in_ten_seconds);
     tcase_add_test(t, after_ten_seconds_it_begins_anew);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

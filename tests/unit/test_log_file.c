@@ -11,6 +11,7 @@
 
 #include "common/mem.h"
 #include "monitor/log_file.h"
+#include "tests/unit/suite.h"
 
 static off_t size_of(const char *path)
 {
@@ -82,9 +83,5 @@ int main(void)
     tcase_add_test(t, a_long_log_is_moved_and_its_writer_goes_on_in_the_old_file);
     tcase_add_loop_test(t, the_tail_is_the_last_three_lines, 0, sizeof tails / sizeof *tails);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

@@ -2,10 +2,10 @@
 #include <check.h>
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/metadata.h"
+#include "tests/unit/suite.h"
 
 static struct metadata m;
 
@@ -91,7 +91,6 @@ int main(void)
 {
     TCase *tc = tcase_create("metadata");
     Suite *s = suite_create("metadata");
-    SRunner *sr = srunner_create(s);
     suite_add_tcase(s, tc);
     tcase_add_checked_fixture(tc, NULL, down);
     tcase_add_test(tc, a_persistent_name_is_there_once);
@@ -101,8 +100,5 @@ int main(void)
     tcase_add_test(tc, what_waits_is_bounded_and_never_forgotten_before_it_was_given);
     tcase_add_test(tc, one_fragment_has_it_and_no_other);
     tcase_add_test(tc, what_the_service_refuses_is_refused);
-    srunner_run_all(sr, CK_NORMAL);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? 1 : 0;
+    return suite_run(s);
 }

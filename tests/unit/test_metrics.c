@@ -4,10 +4,10 @@
 #include <check.h>
 #include <ctype.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/metrics.h"
+#include "tests/unit/suite.h"
 
 START_TEST(a_bucket_holds_what_lies_between_its_bounds)
 {
@@ -160,9 +160,5 @@ int main(void)
     tcase_add_test(t, a_full_set_and_none_take_updates_and_keep_nothing);
     tcase_add_loop_test(t, the_table_is_whole, METRIC_NONE + 1, METRICS);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

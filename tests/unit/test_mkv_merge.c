@@ -3,12 +3,12 @@
  * Leaves hostile bytes to fuzz_mkv_merge.c. */
 #include <check.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "media/mkv_merge.h"
 #include "media/mkv_reader.h"
 #include "media/mkv_writer.h"
+#include "tests/unit/suite.h"
 
 static struct buf in, out;
 static struct mkv_merge merge;
@@ -198,9 +198,5 @@ int main(void)
     tcase_add_test(t, a_frame_of_any_size_goes_through);
     tcase_add_test(t, what_is_no_matroska_is_refused);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int n = srunner_ntests_failed(r);
-    srunner_free(r);
-    return n ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

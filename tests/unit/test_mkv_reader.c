@@ -11,6 +11,7 @@
 
 #include "media/ebml.h"
 #include "media/mkv_writer.h"
+#include "tests/unit/suite.h"
 
 #define MAX_ELEMENT 4096
 
@@ -810,9 +811,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(suite());
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite());
 }

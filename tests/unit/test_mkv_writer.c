@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "media/ebml.h"
+#include "tests/unit/suite.h"
 
 static struct buf b;
 
@@ -195,9 +196,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(suite());
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite());
 }

@@ -1,6 +1,8 @@
 /* Claims about muxer/mux: whole streams of items in, Matroska pieces out. Times in ms.
  * Relies on mux_harness.h and media/mkv_reader.
  * Leaves restarts to test_mux_restart, tags to test_muxer_tags. */
+#include <stdlib.h>
+
 #include "tests/unit/mux_harness.h"
 
 /* A fragment of video at 25 frames a second and audio every 20 ms, begun at `start`. */

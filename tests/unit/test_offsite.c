@@ -2,11 +2,11 @@
  * Relies on Check.
  * Leaves the reports' way to test_report.c. */
 #include <check.h>
-#include <stdlib.h>
 
 #include "common/clock.h"
 #include "monitor/offsite.h"
 #include "proto/report.pb-c.h"
+#include "tests/unit/suite.h"
 
 static struct report_table *table;
 static struct offsite offsite;
@@ -94,9 +94,5 @@ int main(void)
     tcase_add_test(t, the_oldest_frame_counts_wherever_it_waits);
     tcase_add_test(t, what_an_uploader_held_that_is_gone_grows_old);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

@@ -7,45 +7,27 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/mem.h"
 #include "common/pidfile.h"
+#include "tests/unit/holder.h"
+#include "tests/unit/scratch.h"
+#include "tests/unit/suite.h"
 
 static char dir[64];
-static int said[2];
 
 static void up(void)
 {
-    strcpy(dir, "/tmp/kvpipe-pidfile-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    scratch_make(dir, sizeof dir, "pidfile");
     ck_assert_int_eq(pidfile_dirs(dir), 0);
-    ck_assert_int_eq(pipe(said), 0);
 }
 
 static void down(void)
 {
-    char *command = xasprintf("rm -rf %s", dir);
-    ck_assert_int_eq(system(command), 0);
-    free(command);
-}
-
-/* A process that holds it, from when this returns until it is killed. */
-static pid_t hold(const char *instance, const char *identity)
-{
-    pid_t holder, pid = fork();
-    char c;
-    if (pid == 0) {
-        if (pidfile_lock(dir, instance, identity, &holder) >= 0 && write(said[1], "x", 1) == 1)
-            for (;;)
-                pause();
-        _exit(1);
-    }
-    ck_assert_int_eq(read(said[0], &c, 1), 1);
-    return pid;
+    scratch_remove(dir);
 }
 
 static void end(pid_t pid)
@@ -58,7 +40,7 @@ START_TEST(the_holder_and_what_it_runs_can_be_read)
 {
     struct pidfile_process p;
     ck_assert_int_eq(pidfile_open_holder(dir, "muxer-1", &p), -ENOENT);
-    pid_t pid = hold("muxer-1", "muxer version=1 config=ab stream=-");
+    pid_t pid = holder_start(dir, "muxer-1", "muxer version=1 config=ab stream=-");
     ck_assert_int_eq(pidfile_open_holder(dir, "muxer-1", &p), 0);
     ck_assert_int_eq(p.pid, pid);
     ck_assert_str_eq(p.identity, "muxer version=1 config=ab stream=-");
@@ -73,8 +55,8 @@ END_TEST
 START_TEST(a_shorter_entry_leaves_nothing_of_the_longer_one_before)
 {
     struct pidfile_process p;
-    end(hold("muxer-1", "a line that is longer than the next"));
-    pid_t pid = hold("muxer-1", NULL);
+    end(holder_start(dir, "muxer-1", "a line that is longer than the next"));
+    pid_t pid = holder_start(dir, "muxer-1", NULL);
     ck_assert_int_eq(pidfile_open_holder(dir, "muxer-1", &p), 0);
     ck_assert_int_eq(p.pid, pid);
     ck_assert_str_eq(p.identity, "");
@@ -99,7 +81,7 @@ START_TEST(a_number_that_was_given_to_another_process_is_not_the_holder)
 {
     struct pidfile_process p;
     char text[64];
-    pid_t pid = hold("muxer-1", "x"), other = hold("encoder-1", "x");
+    pid_t pid = holder_start(dir, "muxer-1", "x"), other = holder_start(dir, "encoder-1", "x");
     snprintf(text, sizeof text, "%d\nx\n", (int)other);
     overwrite(text);
     ck_assert_int_eq(pidfile_open_holder(dir, "muxer-1", &p), -EAGAIN);
@@ -117,7 +99,7 @@ static const char *const bad[] = {"",      "\n", "1\n", "-5\nx\n", "999999999999
 START_TEST(a_file_without_a_good_number_names_nobody)
 {
     struct pidfile_process p;
-    pid_t pid = hold("muxer-1", "x");
+    pid_t pid = holder_start(dir, "muxer-1", "x");
     overwrite(bad[_i]);
     ck_assert_int_eq(pidfile_open_holder(dir, "muxer-1", &p), -EAGAIN);
     end(pid);
@@ -127,7 +109,7 @@ END_TEST
 START_TEST(an_identity_that_is_too_long_is_none)
 {
     struct pidfile_process p;
-    pid_t pid = hold("muxer-1", "x");
+    pid_t pid = holder_start(dir, "muxer-1", "x");
     char *text = xasprintf("%d\n%0*d\n", (int)pid, PIDFILE_IDENTITY_MAX, 7);
     overwrite(text);
     free(text);
@@ -149,9 +131,5 @@ int main(void)
     tcase_add_loop_test(t, a_file_without_a_good_number_names_nobody, 0, sizeof bad / sizeof *bad);
     tcase_add_test(t, an_identity_that_is_too_long_is_none);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

@@ -3,10 +3,10 @@
  * Leaves hostile bytes to fuzz_policy.c, real requests to tests/conformance/access. */
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "server/policy.h"
+#include "tests/unit/suite.h"
 
 #define ARN "arn:aws:kinesisvideo:us-west-2:000000000000:stream/"
 
@@ -162,9 +162,5 @@ int main(void)
                         sizeof refused / sizeof *refused);
     tcase_add_test(tc, a_pattern_of_many_stars_ends);
     suite_add_tcase(s, tc);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed != 0;
+    return suite_run(s);
 }

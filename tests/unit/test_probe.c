@@ -1,6 +1,7 @@
 /* Claims about encoder/probe: the choice by what a try says, and real tries of what runs without
  * hardware. Relies on Check and GStreamer. Leaves the encoders themselves to test_codec_gst. */
 #include "encoder/probe.h"
+#include "tests/unit/suite.h"
 
 #include <check.h>
 #include <errno.h>
@@ -154,8 +155,6 @@ int main(void)
 {
     Suite *s = suite_create("probe");
     TCase *t = tcase_create("probe");
-    SRunner *runner;
-    int failed;
 
     gst_init(NULL, NULL);
     tcase_set_timeout(t, 60);
@@ -168,9 +167,5 @@ int main(void)
     tcase_add_test(t, answer_comes_to_the_loop_and_is_kept);
     tcase_add_test(t, many_sizes_at_once_are_no_harm);
     suite_add_tcase(s, t);
-    runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
+    return suite_run(s);
 }

@@ -2,6 +2,7 @@
  * Relies on Check; GStreamer's elements stand for pads only.
  * Leaves cutting to test_au_splitter.c and data flow to the pipeline tests. */
 #include "capture/pull.h"
+#include "tests/unit/suite.h"
 
 #include <check.h>
 
@@ -85,15 +86,10 @@ int main(void)
 {
     TCase *c = tcase_create("pull");
     Suite *s = suite_create("pull");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_add_test(c, pad_that_is_still_joining_keeps_the_set_open);
     tcase_add_test(c, source_that_announces_nothing_is_complete_when_it_says_so);
     tcase_add_test(c, byte_stream_comes_out_in_access_units_and_the_last_one_at_the_end);
     suite_add_tcase(s, c);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

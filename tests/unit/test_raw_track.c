@@ -7,10 +7,10 @@
 #include <check.h>
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
+#include "tests/unit/suite.h"
 
 /* 1280x720, made with x264; test_h264 has it too. */
 static const uint8_t key_au[] = {0,    0,    0,    1,    0x67, 0x4d, 0x40, 0x1f, 0xec, 0xa0, 0x28,
@@ -537,8 +537,6 @@ int main(void)
 {
     Suite *s = suite_create("raw_track");
     TCase *t = tcase_create("raw_track");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, numbers_and_times_are_the_inputs);
@@ -565,9 +563,5 @@ int main(void)
     tcase_add_test(t, coded_frame_in_between_keeps_its_place);
     tcase_add_test(t, flood_beyond_any_credit_is_bounded);
     suite_add_tcase(s, t);
-    runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
+    return suite_run(s);
 }

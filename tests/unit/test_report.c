@@ -1,14 +1,11 @@
 /* Reports from a stage to the monitor's table, over a real socket, and refusals of bad ones.
  * Relies on Check, libevent, ZeroMQ over ipc and tcp.
  * Leaves looks to view.c. */
-#include <arpa/inet.h>
 #include <check.h>
 #include <math.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -20,6 +17,9 @@
 #include "common/report.h"
 #include "monitor/report_table.h"
 #include "proto/report.pb-c.h"
+#include "tests/unit/loopback.h"
+#include "tests/unit/scratch.h"
+#include "tests/unit/suite.h"
 
 static struct event_base *base;
 static struct report *report;
@@ -155,16 +155,9 @@ END_TEST
 /* The monitor's socket as it is between hosts: with keys, and for their owners alone. */
 static void over_tcp(char dir[32], const char *other)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    ck_assert_int_eq(bind(fd, (struct sockaddr *)&a, len), 0);
-    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&a, &len), 0);
-    close(fd);
     free(address);
-    address = xasprintf("tcp://127.0.0.1:%u", ntohs(a.sin_port));
-    strcpy(dir, "/tmp/kvpipe-report-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    address = xasprintf("tcp://127.0.0.1:%u", loopback_port());
+    scratch_make(dir, 32, "report");
     ck_assert_int_eq(curve_keys_make(dir, "monitor"), 1);
     ck_assert_int_eq(curve_keys_make(dir, "muxer"), 1);
     ck_assert_int_eq(report_table_create(base, address, dir, on_heard, NULL, &table), 0);
@@ -181,9 +174,7 @@ static void over_tcp(char dir[32], const char *other)
 
 static void remove_folder(const char *dir)
 {
-    char *command = xasprintf("rm -rf %s", dir);
-    ck_assert_int_eq(system(command), 0);
-    free(command);
+    scratch_remove(dir);
 }
 
 START_TEST(with_keys_reports_arrive_over_tcp)
@@ -421,9 +412,5 @@ int main(void)
     tcase_add_loop_test(t, bad_histograms_are_refused, 0, 8);
     tcase_add_test(t, rates_are_growth_per_second_and_start_anew_with_the_process);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

@@ -2,6 +2,7 @@
  * Relies on Check.
  * Leaves timers to the pipeline tests. */
 #include "common/retry.h"
+#include "tests/unit/suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -71,9 +72,5 @@ int main(void)
     tcase_add_test(tc, long_success_begins_anew);
     tcase_add_test(tc, short_success_does_not);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
+    return suite_run(suite);
 }

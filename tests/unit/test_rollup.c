@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "common/prometheus.h"
 #include "monitor/rollup.h"
+#include "tests/unit/suite.h"
 
 #define MOST 16
 
@@ -260,9 +261,5 @@ int main(void)
     tcase_add_test(t, prometheus_gets_each_series_once_and_escaped);
     tcase_add_test(t, prometheus_gets_buckets_that_add_up);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

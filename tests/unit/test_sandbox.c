@@ -3,6 +3,7 @@
  * Relies on Check, a temporary folder, and the kernel: without Landlock its claims are left out.
  * Leaves what each stage gives up to tests/monitor/sandbox. */
 #include "common/sandbox.h"
+#include "tests/unit/suite.h"
 
 #include <check.h>
 #include <errno.h>
@@ -479,9 +480,5 @@ int main(void)
     tcase_add_test(tc, a_folder_covers_what_is_below);
     tcase_add_test(tc, calls_that_were_given_up_are_not_covered);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

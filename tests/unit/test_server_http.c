@@ -4,7 +4,6 @@
 #include <check.h>
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -14,6 +13,7 @@
 #include <event2/event.h>
 
 #include "server/http.h"
+#include "tests/unit/suite.h"
 
 static struct event_base *base;
 static struct http_server *srv;
@@ -493,9 +493,5 @@ int main(void)
     tcase_add_test(t, loopback_addresses_are_known);
     tcase_add_test(t, port_in_use_is_said);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int n = srunner_ntests_failed(r);
-    srunner_free(r);
-    return n ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

@@ -2,11 +2,11 @@
  * Relies on Check.
  * Leaves the acks themselves to tests/conformance. */
 #include <check.h>
-#include <stdlib.h>
 
 #include "common/clock.h"
 #include "common/conf.h"
 #include "server/put_clock.h"
+#include "tests/unit/suite.h"
 
 #define T0 (INT64_C(7777) * NS_PER_S)
 
@@ -78,9 +78,5 @@ int main(void)
     tcase_add_test(t, a_request_ends_after_45_minutes_however_busy);
     tcase_add_test(t, a_client_that_is_held_back_is_not_silent);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int n = srunner_ntests_failed(r);
-    srunner_free(r);
-    return n ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

@@ -2,7 +2,6 @@
  * Relies on Check.
  * Leaves HTTP, acks and the archive to tests/conformance/server. */
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "media/mkv_writer.h"
@@ -10,6 +9,7 @@
 #include "server/ingest.h"
 #include "server/put_media.h"
 #include "server/token.h"
+#include "tests/unit/suite.h"
 
 static const struct ingest_limits limits = {
     .tracks = 3, .tags = 10, .max_ms = 20000, .max_bytes = 50u << 20, .ahead_ms = 86400000};
@@ -428,9 +428,5 @@ int main(void)
     tcase_add_test(t, fragment_numbers_round_trip);
     tcase_add_test(t, tokens_round_trip_and_refuse_other_text);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int n = srunner_ntests_failed(r);
-    srunner_free(r);
-    return n ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

@@ -2,10 +2,10 @@
  * Relies on Check.
  * Leaves the answers to the clients to tests/conformance/media. */
 #include <check.h>
-#include <stdlib.h>
 
 #include "common/clock.h"
 #include "server/rate.h"
+#include "tests/unit/suite.h"
 
 START_TEST(a_burst_is_admitted_and_the_next_is_not)
 {
@@ -78,9 +78,5 @@ int main(void)
     tcase_add_test(t, who_is_too_fast_waits_for_as_long_as_it_takes);
     tcase_add_test(t, a_clock_that_steps_back_gives_nothing_back);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int n = srunner_ntests_failed(r);
-    srunner_free(r);
-    return n ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

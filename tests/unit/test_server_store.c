@@ -21,6 +21,8 @@
 #include "server/archive_seal.h"
 #include "server/kms.h"
 #include "server/store.h"
+#include "tests/unit/scratch.h"
+#include "tests/unit/suite.h"
 
 /* What was synced when: these stand in front of the C library's for the server and for sqlite. */
 static struct {
@@ -107,12 +109,10 @@ static void setup(void)
 
 static void teardown(void)
 {
-    char cmd[128];
     store_close(&store);
     kms_free(&kms);
     event_base_free(base);
-    snprintf(cmd, sizeof cmd, "rm -rf %s", dir);
-    ck_assert_int_eq(system(cmd), 0);
+    scratch_remove(dir);
 }
 
 static void wait_done(void)
@@ -967,9 +967,5 @@ int main(void)
     tcase_add_test(t, two_stores_on_one_directory_are_refused);
     tcase_add_loop_test(t, timestamp_finds_what_covers_it_else_the_next, 0, sizeof at / sizeof *at);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int n = srunner_ntests_failed(r);
-    srunner_free(r);
-    return n ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

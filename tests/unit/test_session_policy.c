@@ -1,11 +1,11 @@
 /* The decisions of session_policy.c, line by line.
  * Relies on Check.
  * Leaves their effect to the pipeline tests. */
+#include "tests/unit/suite.h"
 #include "uploader/session_policy.h"
 
 #include <check.h>
 #include <errno.h>
-#include <stdlib.h>
 
 static const struct {
     int id;
@@ -100,9 +100,5 @@ int main(void)
     tcase_add_loop_test(tc, every_answer_has_its_action, 0, sizeof answers / sizeof *answers);
     tcase_add_test(tc, every_policy_says_what_to_do);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
+    return suite_run(suite);
 }

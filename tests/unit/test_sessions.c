@@ -4,13 +4,14 @@
 #include <check.h>
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/conf.h"
 #include "server/sessions.h"
+#include "tests/unit/scratch.h"
+#include "tests/unit/suite.h"
 
 static char dir[64], key_file[128], other_file[128], policy_file[128];
 static struct conf_role roles[2];
@@ -20,8 +21,7 @@ static struct session issued, seen;
 
 static void setup(void)
 {
-    snprintf(dir, sizeof dir, "/tmp/kvpipe-sessions-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    scratch_make(dir, sizeof dir, "sessions");
     snprintf(key_file, sizeof key_file, "%s/key", dir);
     snprintf(other_file, sizeof other_file, "%s/other", dir);
     snprintf(policy_file, sizeof policy_file, "%s/policy", dir);
@@ -127,9 +127,5 @@ int main(void)
     tcase_add_test(tc, no_changed_or_cut_token_is_taken);
     tcase_add_test(tc, the_key_file_is_for_us_alone);
     suite_add_tcase(suite, tc);
-    SRunner *sr = srunner_create(suite);
-    srunner_run_all(sr, CK_NORMAL);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed != 0;
+    return suite_run(suite);
 }

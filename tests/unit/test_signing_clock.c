@@ -3,9 +3,9 @@
  * Relies on Check.
  * Leaves real answers to tests/faults/clock_skew. */
 #include "common/signing_clock.h"
+#include "tests/unit/suite.h"
 
 #include <check.h>
-#include <stdlib.h>
 
 #define T0 ((time_t)1767225600) /* 2026-01-01T00:00:00Z, a Thursday */
 #define HOUR 3600
@@ -135,9 +135,5 @@ int main(void)
     tcase_add_test(t, steps_do_not_add_up_beyond_a_day);
     tcase_add_test(t, a_clock_that_is_right_again_is_used_again);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/buf.h"
+#include "tests/unit/suite.h"
 
 #define SECRET "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 #define DATE "20150830T123600Z"
@@ -623,9 +624,5 @@ int main(void)
     tcase_add_test(t, date_reads_only_its_own_form);
     tcase_add_test(t, too_many_parameters_or_headers_are_an_error);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run(s);
 }

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include "tests/unit/spool_harness.h"
+#include "tests/unit/suite.h"
 #include "uploader/spool_scan.h"
 
 START_TEST(what_waits_is_told_in_ms_and_bytes_and_leaves_room_in_what_there_is)
@@ -694,9 +695,5 @@ int main(void)
     tcase_add_test(tc, only_the_first_fragment_of_a_segment_owns_the_tags_in_front);
     tcase_add_test(tc, no_descriptors_left_hides_no_fragment);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
+    return suite_run(suite);
 }

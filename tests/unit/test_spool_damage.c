@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include "tests/unit/spool_harness.h"
+#include "tests/unit/suite.h"
 
 #define FRAGMENTS 6u
 #define FRAMES (5 * FRAGMENTS)
@@ -212,9 +213,5 @@ int main(void)
     tcase_add_test(tc, damage_is_counted_once_over_restarts);
     tcase_add_test(tc, an_open_fragment_that_goes_on_after_a_restart_gets_the_right_checksum);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

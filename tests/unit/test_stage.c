@@ -17,6 +17,9 @@
 #include "common/mem.h"
 #include "common/pidfile.h"
 #include "common/stage.h"
+#include "tests/unit/holder.h"
+#include "tests/unit/scratch.h"
+#include "tests/unit/suite.h"
 
 static char dir[64];
 static char *config;
@@ -75,8 +78,7 @@ static int stage_run(char *a, char *b, char *c, char *d, char *e)
 static void up(void)
 {
     unsetenv("KVPIPE_RUN");
-    snprintf(dir, sizeof dir, "/tmp/kvpipe-stage-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    scratch_make(dir, sizeof dir, "stage");
     config = xasprintf("%s/c.yaml", dir);
     FILE *f = fopen(config, "w");
     fprintf(f, "run: %s/a/run\nlog: error\nstreams:\n  - {name: cam, source: {type: test}}\n", dir);
@@ -87,9 +89,7 @@ static void up(void)
 
 static void down(void)
 {
-    char *command = xasprintf("rm -rf %s", dir);
-    ck_assert_int_eq(system(command), 0);
-    free(command);
+    scratch_remove(dir);
     free(config);
 }
 
@@ -221,19 +221,10 @@ END_TEST
 
 START_TEST(what_an_earlier_monitor_left_is_found_and_ended)
 {
-    int ready[2], status;
+    int status;
     pid_t holder;
     ck_assert_int_eq(pidfile_dirs(dir), 0);
-    ck_assert_int_eq(pipe(ready), 0);
-    pid_t pid = fork();
-    if (pid == 0) {
-        if (pidfile_lock(dir, "capture-1", NULL, &holder) >= 0 && write(ready[1], "x", 1) == 1)
-            for (;;)
-                pause();
-        _exit(1);
-    }
-    char c;
-    ck_assert_int_eq(read(ready[0], &c, 1), 1);
+    pid_t pid = holder_start(dir, "capture-1", NULL);
     ck_assert_int_eq(pidfile_holder(dir, "capture-1"), pid);
     ck_assert_int_eq(pidfile_lock(dir, "capture-1", NULL, &holder), -EWOULDBLOCK);
     ck_assert_int_eq(holder, pid);
@@ -272,9 +263,5 @@ int main(void)
     tcase_add_test(t, what_an_earlier_monitor_left_is_found_and_ended);
     tcase_add_test(t, only_its_own_stream_is_served);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

@@ -4,6 +4,7 @@
 #include <check.h>
 
 #include "monitor/status_http.h"
+#include "tests/unit/suite.h"
 
 static const struct {
     const char *header, *listen;
@@ -69,9 +70,5 @@ int main(void)
     tcase_add_loop_test(t, only_the_own_page_is_of_the_same_origin, 0,
                         sizeof origins / sizeof *origins);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

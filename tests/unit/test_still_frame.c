@@ -10,14 +10,15 @@
 #include "cli/still_frame.h"
 #include "common/mem.h"
 #include "media/mkv_writer.h"
+#include "tests/unit/scratch.h"
+#include "tests/unit/suite.h"
 
 static char dir[] = "/tmp/kvpipe-still-XXXXXX";
 static struct still_frame f;
 
 static void up(void)
 {
-    strcpy(dir, "/tmp/kvpipe-still-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    scratch_make(dir, sizeof dir, "still");
 }
 
 static void down(void)
@@ -180,7 +181,6 @@ int main(void)
 {
     TCase *t = tcase_create("still_frame");
     Suite *s = suite_create("still_frame");
-    SRunner *sr = srunner_create(s);
     suite_add_tcase(s, t);
     tcase_set_timeout(t, 30);
     tcase_add_checked_fixture(t, up, down);
@@ -192,8 +192,5 @@ int main(void)
     tcase_add_test(t, the_id_of_a_cluster_within_a_frame_is_none);
     tcase_add_test(t, rubbish_has_none);
     tcase_add_test(t, a_directory_that_is_not_there);
-    srunner_run_all(sr, CK_NORMAL);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? 1 : 0;
+    return suite_run(s);
 }

@@ -5,6 +5,7 @@
 
 #include "common/clock.h"
 #include "monitor/supervisor.h"
+#include "tests/unit/suite.h"
 
 #define MS NS_PER_MS
 #define S NS_PER_S
@@ -298,9 +299,5 @@ int main(void)
     tcase_add_test(t, an_adopted_process_that_never_reports_hangs);
     tcase_add_test(t, after_stop_nothing_is_started);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

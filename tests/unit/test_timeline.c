@@ -1,6 +1,7 @@
 /* Intervals that are missing: between which frames, how long, why. Times are given, none passes.
  * Relies on Check.
  * Leaves keeping them to test_ledger.c. */
+#include "tests/unit/suite.h"
 #include "uploader/timeline.h"
 
 #include <check.h>
@@ -178,9 +179,5 @@ int main(void)
     tcase_add_test(tc, numbers_that_another_log_has_are_no_gap);
     tcase_add_test(tc, a_gap_that_no_frame_follows_is_told_after_three_seconds);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

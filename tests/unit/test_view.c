@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/view.h"
+#include "tests/unit/suite.h"
 
 static char line[512];
 
@@ -93,9 +94,5 @@ int main(void)
     tcase_add_test(t, only_processes_that_are_not_well_are_problems);
     tcase_add_test(t, json_of_another_shape_is_shown_as_empty);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

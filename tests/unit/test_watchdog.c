@@ -11,6 +11,7 @@
 
 #include "common/log.h"
 #include "common/watchdog.h"
+#include "tests/unit/suite.h"
 
 #define LIMIT_S 1
 
@@ -85,9 +86,5 @@ int main(void)
     tcase_add_test(t, a_loop_that_turns_does_not);
     tcase_add_test(t, a_process_that_was_stopped_goes_on);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

@@ -10,6 +10,7 @@
 #include <event2/thread.h>
 
 #include "common/worker.h"
+#include "tests/unit/suite.h"
 
 static struct event_base *base;
 static struct worker *worker;
@@ -107,9 +108,5 @@ int main(void)
     tcase_add_test(t, a_full_queue_refuses);
     tcase_add_test(t, destroy_finishes_what_was_taken);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }
