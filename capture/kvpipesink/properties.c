@@ -13,10 +13,9 @@ struct row {
     const char *word; /* begins with "honoured: " or "ignored: " */
 };
 
+/* Others see the line with ps. */
 #define SIGNS                                                                                      \
-    "ignored: the uploader signs (kvpipe.yaml, endpoint.credentials); take it off the line, "      \
-    "where "                                                                                       \
-    "ps shows it"
+    "ignored: the uploader signs (kvpipe.yaml, endpoint.credentials); take it off the line"
 
 static const struct row table[PROPERTY_COUNT] = {
     [PROPERTY_STREAM_NAME] = {"stream-name", TEXT, 0, NULL,
