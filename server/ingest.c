@@ -118,7 +118,6 @@ static void patch_cluster_size(struct ingest *in)
     p[0] = 0x01;
 }
 
-/* followed: another one begins, so this is not the last, which may be short. */
 /* The bytes as a blob, without a copy; the buffer is empty then. */
 static struct blob *take_data(struct buf *b)
 {
@@ -128,6 +127,7 @@ static struct blob *take_data(struct buf *b)
     return blob;
 }
 
+/* followed: another one begins, so this is not the last, which may be short. */
 static int close_fragment(struct ingest *in, bool followed)
 {
     if (!in->open)
