@@ -215,7 +215,8 @@ int stream_force_key(struct stream *s)
     bool coded = false;
 
     for (unsigned k = 0; k < s->ntracks; k++)
-        coded = coded || (s->track[k].format->video && !stream_frames_raw(s->track[k].format));
+        coded =
+            coded || (s->track[k].format->video && !link_codec_is_raw(s->track[k].format->codec));
     if (!coded || s->phase != RUNNING || s->ops == &source_file)
         return -ENOTSUP;
     connection_force_key(s->connection);

@@ -36,11 +36,6 @@ static void start_pace(struct stream *s, int64_t dts_ns)
     s->pace_dts_ns = dts_ns;
 }
 
-bool stream_frames_raw(const struct link_format *f)
-{
-    return f->codec == LINK_CODEC_RAW_VIDEO || f->codec == LINK_CODEC_RAW_AUDIO;
-}
-
 static void on_payload(void *arg, struct track *t, const struct track_out *out)
 {
     struct stream *s = arg;
@@ -59,7 +54,7 @@ static void on_payload(void *arg, struct track *t, const struct track_out *out)
     anchor_map(&s->anchor, index, out->pts_ns, out->dts_ns, out->duration_ns, captured,
                &item.pts_ns, &item.dts_ns);
     start_pace(s, item.dts_ns);
-    if (!stream_frames_raw(t->format))
+    if (!link_codec_is_raw(t->format->codec))
         fragmenter_mark(&s->fragmenter, &s->conf->fragment, s->has_video, &item);
     s->frames_in++;
     s->frames_out++;

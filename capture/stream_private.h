@@ -100,6 +100,5 @@ bool stream_frames_take(struct stream *s, unsigned limit);
 void stream_frames_drop(struct stream *s, unsigned i);
 /* The connection ends: puts out what tracks hold, and what they lost. */
 void stream_frames_flush(struct stream *s);
-bool stream_frames_raw(const struct link_format *f);
 
 #endif

@@ -49,6 +49,11 @@ bool link_codec_is_video(enum link_codec codec)
     return codec == LINK_CODEC_RAW_VIDEO || codec == LINK_CODEC_H264 || codec == LINK_CODEC_H265;
 }
 
+bool link_codec_is_raw(enum link_codec codec)
+{
+    return codec == LINK_CODEC_RAW_VIDEO || codec == LINK_CODEC_RAW_AUDIO;
+}
+
 const char *link_codec_name(enum link_codec codec)
 {
     static const char *const names[] = {"none",  "raw video", "raw audio", "H.264",

@@ -44,6 +44,7 @@ enum link_codec {
 };
 
 bool link_codec_is_video(enum link_codec codec);
+bool link_codec_is_raw(enum link_codec codec);
 const char *link_codec_name(enum link_codec codec);
 
 /* What the payloads of a track are. Immutable once shared; reference-counted (any thread). */

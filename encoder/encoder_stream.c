@@ -191,11 +191,6 @@ static const struct raw_track_ops track_ops = {
 
 /* ---- sessions ---- */
 
-static bool raw(enum link_codec codec)
-{
-    return codec == LINK_CODEC_RAW_VIDEO || codec == LINK_CODEC_RAW_AUDIO;
-}
-
 static void raw_begin(struct side *side)
 {
     struct encoder_stream *s = side->stream;
@@ -243,7 +238,7 @@ void encoder_stream_begin(struct encoder_stream *s, const struct link_track *tra
         s->has_video |= f->video || link_codec_is_video(f->codec);
         s->sides[tracks[i].track - 1].video = f->codec == LINK_CODEC_RAW_VIDEO;
         s->sides[tracks[i].track - 1].taken_ns = s->now_ns;
-        if (raw(f->codec))
+        if (link_codec_is_raw(f->codec))
             raw_begin(&s->sides[tracks[i].track - 1]);
     }
     s->session = true;
@@ -266,7 +261,7 @@ void encoder_stream_item(struct encoder_stream *s, struct link_item *item, int64
     if (!item->gap) {
         s->stats.frames_in++;
         s->ending = false;
-        if (raw(item->format->codec)) {
+        if (link_codec_is_raw(item->format->codec)) {
             side->video = item->format->codec == LINK_CODEC_RAW_VIDEO;
             raw_begin(side);
         }

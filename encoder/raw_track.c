@@ -446,11 +446,6 @@ static void refuse(struct raw_track *t, struct link_item *item, const char *why,
     to_gap(item, LINK_GAP_FORMAT);
 }
 
-static bool raw(enum link_codec codec)
-{
-    return codec == LINK_CODEC_RAW_VIDEO || codec == LINK_CODEC_RAW_AUDIO;
-}
-
 void raw_track_take(struct raw_track *t, struct link_item *item, int64_t now_ns)
 {
     struct slot *s = xcalloc(1, sizeof *s);
@@ -464,7 +459,7 @@ void raw_track_take(struct raw_track *t, struct link_item *item, int64_t now_ns)
     }
     t->ended = t->ended && item->gap;
     s->state = SLOT_DONE;
-    if (!item->gap && raw(item->format->codec)) {
+    if (!item->gap && link_codec_is_raw(item->format->codec)) {
         why = codec_gst_accepts(item->format, item->payload ? item->payload->len : 0);
         if (why)
             refuse(t, item, why, now_ns);
