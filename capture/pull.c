@@ -126,11 +126,6 @@ static void drop_ref(gpointer arg)
     pull_unref(&p);
 }
 
-const char *pull_stream(const struct pull *p)
-{
-    return p->stream;
-}
-
 int pull_fd(const struct pull *p)
 {
     return p->fd;

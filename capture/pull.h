@@ -38,7 +38,6 @@ struct pull; /* reference-counted: GStreamer's threads and the loop hold it */
 struct pull *pull_new(const char *stream, bool quiet);
 struct pull *pull_ref(struct pull *p);
 void pull_unref(struct pull **p);
-const char *pull_stream(const struct pull *p);
 /* Readable when something changed; pull_clear_fd() before looking. */
 int pull_fd(const struct pull *p);
 void pull_clear_fd(struct pull *p);

@@ -15,7 +15,6 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/conf.h"
-#include "common/credentials_source.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/sandbox.h"
@@ -105,7 +104,8 @@ static struct signing_clock_now clocks(void)
     return (struct signing_clock_now){wall.tv_sec, steady.tv_sec};
 }
 
-time_t api_now(const struct api *api)
+/* The service's time, as far as it is known. */
+static time_t service_now(const struct api *api)
 {
     return signing_clock_time(&api->clock, clocks());
 }
@@ -139,7 +139,7 @@ void api_learn_time(struct api *api, const char *date)
         log_warn("uploader.clock",
                  "skew_s=%lld cause=\"%s\" do=\"set this machine's clock (NTP): archived times are "
                  "by it\"",
-                 (long long)(api_now(api) - now.wall),
+                 (long long)(service_now(api) - now.wall),
                  api->clock.corrected
                      ? "this machine's clock differs from the endpoint's; requests "
                        "are signed with the endpoint's"
@@ -198,7 +198,7 @@ static void ask_time(struct api *api, const char *url)
 
 static time_t service_time(void *arg)
 {
-    return api_now(arg);
+    return service_now(arg);
 }
 
 static void on_provider_date(void *arg, const char *date)
@@ -248,7 +248,7 @@ void api_needs(const struct conf_endpoint *endpoint, struct sandbox *needs)
 
 int api_sign(struct api *api, const char *url, const char *payload_hash, struct api_headers *h)
 {
-    time_t now = api_now(api);
+    time_t now = service_now(api);
     char date[SIGV4_DATE_LEN], *host;
     const char *path;
     struct sigv4_key key;

@@ -1,6 +1,6 @@
-/* Signed calls to the service: builds and signs headers, does JSON calls, keeps the signing clock
- * right. Relies on common/http_client, sigv4, credentials, jansson. Leaves which calls to make to
- * its users. */
+/* Signed calls to the service: builds and signs headers, does calls, keeps the signing clock right.
+ * Relies on common/http_client, sigv4, credentials, signing_clock, jansson. Leaves which calls to
+ * make to its users. */
 #ifndef KVPIPE_COMMON_API_H
 #define KVPIPE_COMMON_API_H
 
@@ -79,8 +79,6 @@ int api_post_bytes(struct api *api, const char *url, const char *type, struct bl
 void api_cancel(struct api_call **call);
 /* Why api_sign() or api_post() failed with r, for people. */
 const char *api_sign_error(const struct api *api, int r);
-/* The service's time, as far as it is known. */
-time_t api_now(const struct api *api);
 /* Takes the Date header, "" without, of an answer that may have been given for our time being
  * wrong. A correction is logged, and what is not believed. */
 void api_learn_time(struct api *api, const char *date);

@@ -1,6 +1,6 @@
-/* What conf.c and conf_check.c share: the tables that make a struct conf, and the rules over it.
- * Relies on conf_yaml. Private to them.
- * Leaves the public side to conf.h. */
+/* The second half of reading a config, for conf.c: defaults and rules between keys.
+ * Relies on conf_yaml for lines.
+ * Leaves single keys to conf.c, the public side to conf.h. */
 #ifndef KVPIPE_COMMON_CONF_CHECK_H
 #define KVPIPE_COMMON_CONF_CHECK_H
 

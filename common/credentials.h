@@ -86,5 +86,7 @@ void credentials_refused(struct credentials *c);
 const char *credentials_error(const struct credentials *c);
 /* "environment", "profile", "file", "iot", or "none": where the present credentials came from. */
 const char *credentials_source(const struct credentials *c);
+/* $AWS_SHARED_CREDENTIALS_FILE, or ~/.aws/credentials. A new string, or NULL without HOME. */
+char *credentials_profile_path(void);
 
 #endif

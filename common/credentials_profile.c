@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/credentials.h"
 #include "common/mem.h"
 
 #define MAX_FILE_BYTES (1 << 20)

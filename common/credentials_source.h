@@ -52,9 +52,6 @@ int credentials_profile_load(const char *path, const char *profile, struct crede
                              struct stat *st, char error[CREDENTIALS_ERROR_LEN]);
 int credentials_file_load(const char *path, struct credentials_value *v, struct stat *st,
                           char error[CREDENTIALS_ERROR_LEN]);
-/* $AWS_SHARED_CREDENTIALS_FILE, or ~/.aws/credentials. A new string, or NULL without HOME. */
-char *credentials_profile_path(void);
-
 /* Called once for each fetch: 0 with a value (borrowed, perhaps past its time) and the answer's
  * Date header ("" without), or negative errno with a text. */
 typedef void (*credentials_iot_fn)(void *arg, int error, const struct credentials_value *v,

@@ -1,6 +1,6 @@
-/* One line per event on stderr: time, level, program, stable id, then key=value pairs.
- * Relies on nothing but write(2).
- * Leaves rotation and collection to the monitor or the container runtime. */
+/* One line per event, on stderr or to the program that a library is in: time, level, program,
+ * stable id, then key=value pairs. Relies on nothing but write(2). Leaves rotation and collection
+ * to the monitor or the container runtime. */
 #ifndef KVPIPE_COMMON_LOG_H
 #define KVPIPE_COMMON_LOG_H
 

@@ -365,14 +365,3 @@ uint64_t relay_refused(const struct relay *r)
     return r->server ? link_server_refused(r->server) + link_client_refused(r->client)
                      : outlet_refused(r->outlet) + inlet_refused(r->inlet);
 }
-
-void relay_each(struct relay *r, void (*fn)(struct relay_stream *s, void *user, void *arg),
-                void *arg)
-{
-    struct relay_stream *s, *next;
-    for (s = TAILQ_FIRST(&r->streams); s; s = next) {
-        next = TAILQ_NEXT(s, entry);
-        if (s->begun)
-            fn(s, s->user, arg);
-    }
-}

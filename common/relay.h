@@ -73,8 +73,5 @@ const char *relay_stream_name(const struct relay_stream *s);
 uint64_t relay_stream_epoch(const struct relay_stream *s);
 struct outlet_stats relay_stream_stats(const struct relay_stream *s);
 uint64_t relay_refused(const struct relay *r);
-/* Calls fn for every stream that is open now. */
-void relay_each(struct relay *r, void (*fn)(struct relay_stream *s, void *user, void *arg),
-                void *arg);
 
 #endif

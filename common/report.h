@@ -1,6 +1,7 @@
 /* What a stage tells the monitor once a second: its state, and per stream a state, a note and its
- * numbers (metrics.h). Relies on ZeroMQ (DEALER to the monitor's ROUTER, proto/report.proto). The
- * data path never waits for it. Leaves presentation to the monitor. */
+ * numbers (metrics.h); and what the monitor asks of it. Relies on ZeroMQ (DEALER to the monitor's
+ * ROUTER, proto/report.proto). The data path never waits for it. Leaves presentation to the
+ * monitor. */
 #ifndef KVPIPE_COMMON_REPORT_H
 #define KVPIPE_COMMON_REPORT_H
 

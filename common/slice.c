@@ -1,4 +1,6 @@
-/* A part of a text that belongs to somebody else. Relies on nothing. */
+/* A part of a text.
+ * Relies on nothing.
+ * Leaves the text to its owner. */
 #include "common/slice.h"
 
 #include <string.h>

@@ -1,4 +1,6 @@
-/* A part of a text that belongs to somebody else, without a NUL at its end. Relies on nothing. */
+/* A part of a text, without a NUL at its end.
+ * Relies on nothing.
+ * Leaves the text to its owner. */
 #ifndef KVPIPE_COMMON_SLICE_H
 #define KVPIPE_COMMON_SLICE_H
 

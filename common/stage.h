@@ -1,6 +1,6 @@
-/* The one shape of a process: arguments, config, loop, reports to the monitor, drain on SIGTERM.
- * Relies on libevent, conf, report. Every main.c is `return stage_main(argc, argv, &x_stage);`
- * Leaves what the process does to its struct stage_ops. */
+/* The one shape of a process: arguments, config, sandbox, loop, reports to the monitor, drain on
+ * SIGTERM. Relies on libevent, conf, report, stage_sandbox. Every main.c is `return
+ * stage_main(argc, argv, &x_stage);` Leaves what the process does to its struct stage_ops. */
 #ifndef KVPIPE_COMMON_STAGE_H
 #define KVPIPE_COMMON_STAGE_H
 

@@ -16,9 +16,9 @@ const char *stage_reload_file(const struct stage *st, const struct conf *conf);
  * Returns 0 or a negative errno. */
 int stage_reload_read(const struct stage *st, const char *file, struct conf **conf);
 /* Reads the config again, and when nothing but streams differs, and they need no more than the
- * process may do since its start, swaps it in and tells the stage. In
- * any other case all stays as it is, and the log and st->fault say why. Returns true when st->conf
- * is a new one. Blocks on the disk. */
+ * process may do since its start, swaps it in and tells the stage. In any other case all stays as
+ * it is, and the log and st->fault say why. Returns true when st->conf is a new one. Blocks on the
+ * disk. */
 bool stage_reload(struct stage *st);
 
 #endif

@@ -33,7 +33,9 @@ static void set(GstElement *e, const char *name, const char *fmt, ...)
                   GST_OBJECT_NAME(gst_element_get_factory(e)), name);
 }
 
-unsigned candidate_gop(const struct conf_video *conf, const struct link_format *in)
+/* Frames between key frames at which the encoder itself would make one: twice the wanted distance,
+ * as each is asked for. */
+static unsigned gop(const struct conf_video *conf, const struct link_format *in)
 {
     uint64_t frames = in->rate_num && in->rate_den
                           ? 2ull * conf->keyframe_ms * in->rate_num / (1000ull * in->rate_den)
@@ -47,7 +49,7 @@ static void set_nvenc(GstElement *e, const struct conf_video *conf, const struct
     set(e, "preset", "low-latency-hq");
     set(e, "rc-mode", "cbr");
     set(e, "bitrate", "%u", conf->bitrate_kbps);
-    set(e, "gop-size", "%u", candidate_gop(conf, in));
+    set(e, "gop-size", "%u", gop(conf, in));
     set(e, "bframes", "0");
     set(e, "rc-lookahead", "0");
     set(e, "zerolatency", "true");
@@ -58,7 +60,7 @@ static void set_va(GstElement *e, const struct conf_video *conf, const struct li
 {
     set(e, "rate-control", "cbr");
     set(e, "bitrate", "%u", conf->bitrate_kbps);
-    set(e, "key-int-max", "%u", candidate_gop(conf, in));
+    set(e, "key-int-max", "%u", gop(conf, in));
     set(e, "b-frames", "0");
     set(e, "aud", "false");
 }
@@ -67,7 +69,7 @@ static void set_vaapi(GstElement *e, const struct conf_video *conf, const struct
 {
     set(e, "rate-control", "cbr");
     set(e, "bitrate", "%u", conf->bitrate_kbps);
-    set(e, "keyframe-period", "%u", candidate_gop(conf, in));
+    set(e, "keyframe-period", "%u", gop(conf, in));
     set(e, "max-bframes", "0");
 }
 
@@ -76,14 +78,14 @@ static void set_v4l2(GstElement *e, const struct conf_video *conf, const struct 
     set(e, "extra-controls",
         "controls,video_bitrate_mode=1,video_bitrate=%u,video_gop_size=%u,h264_i_frame_period=%u,"
         "video_b_frames=0,repeat_sequence_header=1",
-        conf->bitrate_kbps * 1000, candidate_gop(conf, in), candidate_gop(conf, in));
+        conf->bitrate_kbps * 1000, gop(conf, in), gop(conf, in));
 }
 
 static void set_qsv(GstElement *e, const struct conf_video *conf, const struct link_format *in)
 {
     set(e, "rate-control", "cbr");
     set(e, "bitrate", "%u", conf->bitrate_kbps);
-    set(e, "gop-size", "%u", candidate_gop(conf, in));
+    set(e, "gop-size", "%u", gop(conf, in));
     set(e, "b-frames", "0");
     set(e, "low-latency", "true");
 }
@@ -99,7 +101,7 @@ static void set_x264(GstElement *e, const struct conf_video *conf, const struct 
     set(e, "speed-preset", "%s", conf->preset);
     set(e, "bitrate", "%u", conf->bitrate_kbps);
     set(e, "vbv-buf-capacity", "1000");
-    set(e, "key-int-max", "%u", candidate_gop(conf, in));
+    set(e, "key-int-max", "%u", gop(conf, in));
     set(e, "bframes", "0");
     set(e, "aud", "false");
     set(e, "option-string", "scenecut=0:sliced-threads=%d:threads=%d", slices, slices ? 4 : 1);
@@ -110,7 +112,7 @@ static void set_openh264(GstElement *e, const struct conf_video *conf, const str
     set(e, "usage-type", "camera");
     set(e, "rate-control", "bitrate");
     set(e, "bitrate", "%u", conf->bitrate_kbps * 1000);
-    set(e, "gop-size", "%u", candidate_gop(conf, in));
+    set(e, "gop-size", "%u", gop(conf, in));
     set(e, "scene-change-detection", "false");
     set(e, "enable-frame-skip", "false");
     set(e, "multi-thread", "1");

@@ -27,8 +27,5 @@ int candidate_set_bitrate(const struct candidate *c, GstElement *e, uint32_t kbp
 const struct candidate *candidate_get(const char *name, unsigned i);
 /* What the H.264 caps must ask for: profiles from the wanted one down. Returns a literal. */
 const char *candidate_profiles(const struct candidate *c, const char *profile);
-/* Frames between key frames at which the encoder itself would make one: twice the wanted distance,
- * as each is asked for. */
-unsigned candidate_gop(const struct conf_video *conf, const struct link_format *input);
 
 #endif

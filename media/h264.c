@@ -33,11 +33,6 @@ int h264_annexb_to_avcc(struct buf *out, const uint8_t *data, size_t len, unsign
     return nal_annexb_to_avcc(out, data, len, skips, skip_flags);
 }
 
-int h264_avcc_to_annexb(struct buf *out, const uint8_t *data, size_t len, unsigned length_size)
-{
-    return nal_avcc_to_annexb(out, data, len, length_size);
-}
-
 bool h264_is_idr(const uint8_t *data, size_t len, bool avcc, unsigned length_size)
 {
     struct nal_iter it;

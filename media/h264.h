@@ -69,8 +69,6 @@ enum h264_nal_type h264_nal_type(const struct nal *nal);
 /* Copies an access unit to *out with four-byte lengths; skip_flags is a set of enum h264_skip (0
  * drops nothing). Returns 0, -EBADMSG, or -ENOBUFS; after an error *out is as before. */
 int h264_annexb_to_avcc(struct buf *out, const uint8_t *data, size_t len, unsigned skip_flags);
-/* The way back, with four-byte start codes. length_size is 1, 2 or 4, else -EINVAL. */
-int h264_avcc_to_annexb(struct buf *out, const uint8_t *data, size_t len, unsigned length_size);
 
 /* Whether the access unit holds an IDR slice. length_size is used when `avcc`. Damaged data is no
  * IDR. */

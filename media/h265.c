@@ -35,11 +35,6 @@ int h265_annexb_to_hvcc(struct buf *out, const uint8_t *data, size_t len, unsign
     return nal_annexb_to_avcc(out, data, len, skips, skip_flags);
 }
 
-int h265_hvcc_to_annexb(struct buf *out, const uint8_t *data, size_t len, unsigned length_size)
-{
-    return nal_avcc_to_annexb(out, data, len, length_size);
-}
-
 bool h265_is_irap(const uint8_t *data, size_t len, bool hvcc, unsigned length_size)
 {
     struct nal_iter it;

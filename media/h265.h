@@ -77,7 +77,6 @@ int h265_nal_type(const struct nal *nal);
 
 /* As the namesakes in h264.h; skip_flags is a set of enum h265_skip. */
 int h265_annexb_to_hvcc(struct buf *out, const uint8_t *data, size_t len, unsigned skip_flags);
-int h265_hvcc_to_annexb(struct buf *out, const uint8_t *data, size_t len, unsigned length_size);
 
 /* Whether the access unit holds an IRAP picture (BLA, IDR, CRA). length_size is used when `hvcc`.
  * Damaged data is none. */

@@ -18,7 +18,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
-#include "server/archive_internal.h"
+#include "server/archive_private.h"
 #include "server/archive_seal.h"
 #include "server/kms.h"
 #include "server/sql.h"

@@ -11,7 +11,7 @@
 #include <openssl/crypto.h>
 
 #include "common/mem.h"
-#include "server/archive_internal.h"
+#include "server/archive_private.h"
 #include "server/archive_seal.h"
 #include "server/kms.h"
 #include "server/sql.h"

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "common/mem.h"
-#include "server/archive_internal.h"
+#include "server/archive_private.h"
 #include "server/sql.h"
 
 #define COLUMNS                                                                                    \

@@ -15,7 +15,7 @@
 #include "common/dirs.h"
 #include "common/log.h"
 #include "common/mem.h"
-#include "server/archive_internal.h"
+#include "server/archive_private.h"
 #include "server/archive_seal.h"
 #include "server/sql.h"
 
@@ -71,7 +71,8 @@ static int upgrade(struct archive *a, int64_t version)
     return r ? r : sql_script(a->db, SCHEMA_VERSION_SET "COMMIT");
 }
 
-int archive_schema(struct archive *a)
+/* Makes the tables or checks their version. */
+static int make_tables(struct archive *a)
 {
     struct stat sb;
     a->device = fstat(a->lock_fd, &sb) == 0 ? sb.st_dev : 0;
@@ -278,7 +279,8 @@ static int recover_all(struct archive *a)
     return r;
 }
 
-int archive_recover(struct archive *a)
+/* Cuts torn tails, removes unindexed files and those of deleted streams. */
+static int recover(struct archive *a)
 {
     int r = sql_script(a->db, "BEGIN");
     if (r == 0)
@@ -320,9 +322,9 @@ int archive_open(const char *dir, struct archive **out)
     if (r == 0 && sqlite3_open(path, &a->db) != SQLITE_OK)
         r = sql_error(a->db, "open");
     if (r == 0)
-        r = archive_schema(a);
+        r = make_tables(a);
     if (r == 0)
-        r = archive_recover(a);
+        r = recover(a);
     free(path);
     if (r) {
         if (r == -EBADMSG)

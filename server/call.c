@@ -64,7 +64,8 @@ bool call_admitted(struct server *server, struct http_exchange *ex, const struct
 
 /* ---- the record ---- */
 
-void call_member_name(const char *member, char *out, size_t size)
+/* "StreamARN" as CloudTrail writes it, "streamARN"; "APIName" as "apiName". */
+static void member_name(const char *member, char *out, size_t size)
 {
     size_t capitals = 0;
     while (isupper((unsigned char)member[capitals]))
@@ -85,7 +86,7 @@ static json_t *parameters_object(json_t *object, bool keep_names)
     char name[128];
     json_object_foreach(object, key, v)
     {
-        call_member_name(key, name, sizeof name);
+        member_name(key, name, sizeof name);
         if (!strcmp(key, "MediaUriSecretArn"))
             json_object_set_new(out, name, json_string(HIDDEN));
         else /* of these the caller chose the names */

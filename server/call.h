@@ -25,7 +25,4 @@ bool call_admitted(struct server *server, struct http_exchange *ex, const struct
  * NULL. Every answer comes through here. */
 void call_end(struct http_exchange *ex, const char *error, const char *message, json_t *response);
 
-/* "StreamARN" as CloudTrail writes it, "streamARN"; "APIName" as "apiName". */
-void call_member_name(const char *member, char *out, size_t size);
-
 #endif

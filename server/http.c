@@ -1,5 +1,5 @@
 /* One HTTP/1.1 connection: llhttp over a bufferevent, one exchange at a time, full duplex.
- * Relies on libevent, llhttp and http_internal.h; the listener and TLS are in http_listen.c.
+ * Relies on libevent, llhttp and http_private.h; the listener and TLS are in http_listen.c.
  * Leaves routing, authentication and the meaning of bodies to the user of http.h. */
 #include "server/http.h"
 
@@ -17,7 +17,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
-#include "server/http_internal.h"
+#include "server/http_private.h"
 
 #define READ_WATERMARK 65536
 #define DIRECT_BYTES 65536
@@ -679,9 +679,4 @@ size_t http_unsent(const struct http_exchange *ex)
 bool http_half_closed(const struct http_exchange *ex)
 {
     return conn_of(ex)->eof;
-}
-
-bool http_started(const struct http_exchange *ex)
-{
-    return conn_of(ex)->answer_started;
 }

@@ -128,7 +128,5 @@ size_t http_unsent(const struct http_exchange *ex);
 bool http_half_closed(const struct http_exchange *ex);
 /* Whether the client is on this machine: its address is a loopback one. */
 bool http_peer_is_local(const struct http_exchange *ex);
-/* True once http_reply or http_start was called. */
-bool http_started(const struct http_exchange *ex);
 
 #endif

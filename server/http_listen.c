@@ -22,7 +22,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
-#include "server/http_internal.h"
+#include "server/http_private.h"
 
 struct http_server {
     struct event_base *base;

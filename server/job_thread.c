@@ -1,5 +1,5 @@
 /* A thread that does what may block on the disk, and hands each job back to the loop.
- * Relies on pthreads, an eventfd and libevent; unlike common/worker it takes waiting jobs as one
+ * Relies on pthreads, an eventfd and libevent; waiting jobs are taken as one
  * batch (group commit). Leaves what a job does, and how much may be queued, to its users. */
 #include "server/job_thread.h"
 

@@ -33,7 +33,7 @@ void reply_json(struct http_exchange *ex, json_t *object)
     free(text);
 }
 
-void reply_empty(struct http_exchange *ex)
+static void reply_empty(struct http_exchange *ex)
 {
     call_end(ex, NULL, NULL, NULL);
     http_reply(ex, 200, NULL, 0);

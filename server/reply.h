@@ -14,7 +14,6 @@ struct http_exchange;
 json_t *reply_timestamp(int64_t ms);
 /* Answers 200 with the object; takes it. NULL counts as no memory: InternalFailure. */
 void reply_json(struct http_exchange *ex, json_t *object);
-void reply_empty(struct http_exchange *ex);
 
 /* Holds an exchange while a job runs. The client may go away meanwhile. */
 struct reply_hold {

@@ -348,11 +348,6 @@ int ledger_sync(struct ledger *l)
     return 0;
 }
 
-int ledger_fd(const struct ledger *l)
-{
-    return l->fd;
-}
-
 uint64_t ledger_count(const struct ledger *l)
 {
     uint64_t n = 0;

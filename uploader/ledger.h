@@ -56,8 +56,6 @@ void ledger_add(struct ledger *l, const struct ledger_entry *e);
 int ledger_flush(struct ledger *l);
 /* Flushes and, when the disk has not all of it, syncs; blocks for that. Returns 0 or -errno. */
 int ledger_sync(struct ledger *l);
-/* The file, for a worker to sync. */
-int ledger_fd(const struct ledger *l);
 /* Frames counted as lost over the whole life of the spool. */
 uint64_t ledger_count(const struct ledger *l);
 /* By cause, over the same. */

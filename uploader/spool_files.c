@@ -227,7 +227,7 @@ static int64_t length_ns(const struct spool_fragment *f)
     return (int64_t)(most > 1 ? last_ns + last_ns / (most - 1) : last_ns);
 }
 
-void spool_ledger_fragment(struct spool *s, const struct spool_fragment *f, const char *reason)
+static void tell_fragment(struct spool *s, const struct spool_fragment *f, const char *reason)
 {
     for (unsigned t = 0; t < LINK_TRACKS_MAX; t++) {
         if (!f->count[t])
@@ -291,7 +291,7 @@ int spool_drop_oldest(struct spool *s)
         TAILQ_FOREACH (f, &victim->fragments, entry) {
             if (f->done)
                 continue;
-            spool_ledger_fragment(s, f, "disk_full");
+            tell_fragment(s, f, "disk_full");
             lost++;
         }
         spool_ledger_sync(s);
@@ -352,7 +352,7 @@ static bool intact(struct spool *s, struct spool_fragment *f)
               "the disk\"",
               s->stream, f->file->number, f->offset, f->end - f->offset,
               r < 0 ? strerror(-r) : "not what was written");
-    spool_ledger_fragment(s, f, SPOOL_DAMAGED);
+    tell_fragment(s, f, SPOOL_DAMAGED);
     spool_ledger_sync(s);
     f->done = true;
     return false;
@@ -456,7 +456,7 @@ void spool_give_up(struct spool *s, struct spool_fragment *f, const char *reason
 {
     if (f->done)
         return;
-    spool_ledger_fragment(s, f, reason);
+    tell_fragment(s, f, reason);
     spool_ledger_sync(s);
     f->done = true;
     spool_cursor_advance(s);

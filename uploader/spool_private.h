@@ -62,7 +62,6 @@ void spool_tell(void *arg, const struct ledger_entry *e);
 /* Writes what the ledger is to tell of, with what waits in the timeline, and syncs it: before
  * anything is forgotten that it tells of. Blocks on the disk. */
 void spool_ledger_sync(struct spool *s);
-void spool_ledger_fragment(struct spool *s, const struct spool_fragment *f, const char *reason);
 void spool_cursor_write(struct spool *s);
 /* CRC-32 of the bytes [from, to) of a file. Returns 0 or a negative errno. */
 int spool_damage_sum(int fd, uint64_t from, uint64_t to, uint32_t *sum);

@@ -16,7 +16,7 @@
 
 #include "common/conf.h"
 #include "common/log.h"
-#include "server/http_internal.h"
+#include "server/http_private.h"
 #include "server/route.h"
 #include "server/stage.h"
 #include "server/store.h"

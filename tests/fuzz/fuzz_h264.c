@@ -21,7 +21,7 @@ static void convert(const uint8_t *data, size_t size)
     buf_clear(&c);
     if (h264_annexb_to_avcc(&a, data, size, 0) == 0) {
         /* From Annex B every unit can be said, so the second round must equal the first. */
-        if (h264_avcc_to_annexb(&b, a.data, a.len, 4) < 0 ||
+        if (nal_avcc_to_annexb(&b, a.data, a.len, 4) < 0 ||
             (b.len && h264_annexb_to_avcc(&c, b.data, b.len, 0) < 0))
             abort();
         if (a.len != c.len || (a.len && memcmp(a.data, c.data, a.len) != 0))
@@ -31,7 +31,7 @@ static void convert(const uint8_t *data, size_t size)
     }
     for (unsigned n = 1; n <= 4; n++) {
         buf_clear(&b);
-        h264_avcc_to_annexb(&b, data, size, n);
+        nal_avcc_to_annexb(&b, data, size, n);
         h264_is_idr(data, size, true, n);
     }
     buf_fini(&a);

@@ -25,7 +25,7 @@ static void convert(const uint8_t *data, size_t size)
         abort();
     for (unsigned n = 1; n <= 4; n++) {
         buf_clear(&b);
-        h265_hvcc_to_annexb(&b, data, size, n);
+        nal_avcc_to_annexb(&b, data, size, n);
         h265_is_irap(data, size, true, n);
     }
     buf_fini(&a);

@@ -10,7 +10,7 @@
 #include <event2/event.h>
 
 #include "common/mem.h"
-#include "server/http_internal.h"
+#include "server/http_private.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

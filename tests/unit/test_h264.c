@@ -276,7 +276,7 @@ START_TEST(way_there_and_back_gives_the_same_bytes)
     buf_init(&a, 4096);
     buf_init(&c, 4096);
     ck_assert_int_eq(h264_annexb_to_avcc(&a, au, n, 0), 0);
-    ck_assert_int_eq(h264_avcc_to_annexb(&c, a.data, a.len, 4), 0);
+    ck_assert_int_eq(nal_avcc_to_annexb(&c, a.data, a.len, 4), 0);
     ck_assert_uint_eq(c.len, n);
     ck_assert_mem_eq(c.data, au, n);
     ck_assert(h264_is_idr(au, n, false, 0));

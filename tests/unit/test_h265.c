@@ -224,13 +224,13 @@ START_TEST(flags_drop_sets_and_the_rest_comes_back)
     ck_assert_int_eq(h265_annexb_to_hvcc(
                          &a, au, n, H265_SKIP_AUD | H265_SKIP_VPS | H265_SKIP_SPS | H265_SKIP_PPS),
                      0);
-    ck_assert_int_eq(h265_hvcc_to_annexb(&c, a.data, a.len, 4), 0);
+    ck_assert_int_eq(nal_avcc_to_annexb(&c, a.data, a.len, 4), 0);
     ck_assert_uint_eq(c.len, 7);
     ck_assert_mem_eq(c.data, au + n - 7, 7);
     buf_clear(&a);
     buf_clear(&c);
     ck_assert_int_eq(h265_annexb_to_hvcc(&a, au, n, 0), 0);
-    ck_assert_int_eq(h265_hvcc_to_annexb(&c, a.data, a.len, 4), 0);
+    ck_assert_int_eq(nal_avcc_to_annexb(&c, a.data, a.len, 4), 0);
     ck_assert_uint_eq(c.len, n);
     ck_assert_mem_eq(c.data, au, n);
     buf_fini(&a);

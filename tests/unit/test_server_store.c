@@ -17,7 +17,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "server/archive_internal.h"
+#include "server/archive_private.h"
 #include "server/archive_seal.h"
 #include "server/kms.h"
 #include "server/store.h"

@@ -1,8 +1,8 @@
 /* The connection struct that http.c (one connection) and http_listen.c (all of them) share.
  * Relies on libevent and llhttp.
  * Leaves everything public to http.h. */
-#ifndef KVPIPE_SERVER_HTTP_INTERNAL_H
-#define KVPIPE_SERVER_HTTP_INTERNAL_H
+#ifndef KVPIPE_SERVER_HTTP_PRIVATE_H
+#define KVPIPE_SERVER_HTTP_PRIVATE_H
 
 #include <stdlib.h>
 #include <sys/queue.h>

@@ -1,8 +1,8 @@
 /* What the archive's source files share.
  * Relies on sqlite3.
  * Leaves everything public to archive.h. */
-#ifndef KVPIPE_SERVER_ARCHIVE_INTERNAL_H
-#define KVPIPE_SERVER_ARCHIVE_INTERNAL_H
+#ifndef KVPIPE_SERVER_ARCHIVE_PRIVATE_H
+#define KVPIPE_SERVER_ARCHIVE_PRIVATE_H
 
 #include <stdatomic.h>
 #include <sys/queue.h>
@@ -57,9 +57,5 @@ struct archive_reader {
 
 /* What a file's data key is bound to. */
 void archive_context(const char *arn, uint32_t file, char out[ARCHIVE_CONTEXT_MAX]);
-/* Makes the tables or checks their version. */
-int archive_schema(struct archive *a);
-/* Cuts torn tails, removes unindexed files and those of deleted streams. */
-int archive_recover(struct archive *a);
 
 #endif
