@@ -20,8 +20,7 @@ struct stream;
 bool access_allowed(struct server *server, struct http_exchange *ex, const struct operation *op,
                     const struct auth_caller *caller, json_t *body);
 /* Whether the caller of the operation that runs may use the stream's key: "kms:GenerateDataKey" to
- * write, "kms:Decrypt" to read. The default key needs no permission (security.md section 1). Logs a
- * refusal. */
+ * write, "kms:Decrypt" to read. The default key needs no permission. Logs a refusal. */
 bool access_key_allowed(struct server *server, const struct stream *st, const char *action);
 /* The name of the error for a caller who may not. */
 const char *access_denied_name(const struct operation *op);

@@ -33,9 +33,8 @@ struct auth_error { /* what to answer; static strings */
     const char *name, *message; /* name NULL: the operation's own name for a caller who may not */
 };
 
-/* Checks the signature in the Authorization header or in the query (media-api.md section 1.3). A
- * streamed body counts as empty, or as what x-amz-content-sha256 says. Returns 0 and *caller, or
- * -EACCES and *error. */
+/* Checks the signature in the Authorization header or in the query. A streamed body counts as
+ * empty, or as what x-amz-content-sha256 says. Returns 0 and *caller, or -EACCES and *error. */
 int auth_check(const struct auth *auth, const struct http_exchange *ex, enum auth_body kind,
                const uint8_t *body, size_t len, int64_t now_s, struct auth_caller *caller,
                struct auth_error *error);

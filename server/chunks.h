@@ -1,8 +1,8 @@
 /* The answer of a read: chunk after chunk of a stream, each a whole Matroska document of one
- * fragment with tags in front of and behind its Cluster (media-api.md section 5). Relies on http
- * and the store, whose reader thread brings what is not in memory. Leaves which chunk comes next,
- * and the tags, to its user; holds at most 512 KiB and one piece unsent, a slow client is waited
- * for, then cut by http's send timeout. */
+ * fragment with tags in front of and behind its Cluster. Relies on http and the store, whose reader
+ * thread brings what is not in memory. Leaves which chunk comes next, and the tags, to its user;
+ * holds at most 512 KiB and one piece unsent, a slow client is waited for, then cut by http's send
+ * timeout. */
 #ifndef KVPIPE_SERVER_CHUNKS_H
 #define KVPIPE_SERVER_CHUNKS_H
 

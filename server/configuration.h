@@ -17,7 +17,7 @@ struct stream;
 extern const char *const configuration_status[];
 
 /* Answers an Update operation: stores the object under `member` as the setting, removes it when it
- * is absent or null (control-plane.md section 7). check answers a violation and returns false. */
+ * is absent or null. check answers a violation and returns false. */
 void configuration_update(struct server *server, struct http_exchange *ex, json_t *body,
                           const char *member, const char *setting,
                           bool (*check)(struct fields *f, struct stream *st));

@@ -1,6 +1,5 @@
-/* Answers that say what went wrong, in the envelope that AWS SDKs read (control-plane.md
- * section 1.1). Relies on http, jansson for escaping, OpenSSL for random request ids. Leaves the
- * choice of error to the operations. */
+/* Answers that say what went wrong, in the envelope that AWS SDKs read. Relies on http, jansson for
+ * escaping, OpenSSL for random request ids. Leaves the choice of error to the operations. */
 #include "server/error.h"
 
 #include <stdarg.h>

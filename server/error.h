@@ -1,5 +1,5 @@
-/* Answers that say what went wrong, in the envelope that AWS SDKs read (control-plane.md
- * section 1.1). Relies on http. Leaves the choice of error to the operations. */
+/* Answers that say what went wrong, in the envelope that AWS SDKs read. Relies on http. Leaves the
+ * choice of error to the operations. */
 #ifndef KVPIPE_SERVER_ERROR_H
 #define KVPIPE_SERVER_ERROR_H
 

@@ -1,6 +1,5 @@
-/* Typed members of a JSON request, checked against the constraints of the API (control-plane.md
- * section 2). Relies on jansson, regex(3) and error.h. Leaves the meaning of values to the
- * operations. */
+/* Typed members of a JSON request, checked against the constraints of the API. Relies on jansson,
+ * regex(3) and error.h. Leaves the meaning of values to the operations. */
 #include "server/field.h"
 
 #include <inttypes.h>

@@ -1,6 +1,6 @@
-/* Typed members of a JSON request, checked against the constraints of the API (control-plane.md
- * section 2). Relies on jansson, regex(3) and error.h: the first violation answers the request with
- * InvalidArgumentException. Leaves the meaning of values to the operations. */
+/* Typed members of a JSON request, checked against the constraints of the API. Relies on jansson,
+ * regex(3) and error.h: the first violation answers the request with InvalidArgumentException.
+ * Leaves the meaning of values to the operations. */
 #ifndef KVPIPE_SERVER_FIELD_H
 #define KVPIPE_SERVER_FIELD_H
 
@@ -58,8 +58,7 @@ int field_enum(struct fields *f, const char *name, bool required, const char *co
 /* Whether a string has that many characters and matches the pattern (NULL = any). */
 bool field_matches(const char *value, size_t min, size_t max, const char *pattern);
 
-/* The stream that StreamName or StreamARN name (control-plane.md section 3.1), borrowed. NULL after
- * an answer. */
+/* The stream that StreamName or StreamARN name, borrowed. NULL after an answer. */
 struct stream *field_stream(struct fields *f, struct server *server);
 /* The same from two strings of which one may be NULL. */
 struct stream *field_find_stream(struct http_exchange *ex, struct server *server, const char *name,

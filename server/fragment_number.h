@@ -12,8 +12,7 @@
  */
 void fragment_number_format(int64_t seq, char out[FRAGMENT_NUMBER_LEN]);
 /* Maps 1 to 128 decimal digits to the greatest sequence whose number is not above them: -1 when
- * there is none, INT64_MAX when all are. Returns 0, or -EINVAL for other text. media-api.md
- * section 6. */
+ * there is none, INT64_MAX when all are. Returns 0, or -EINVAL for other text. */
 int fragment_number_parse(const char *text, int64_t *seq);
 
 #endif

@@ -1,6 +1,6 @@
-/* The MKV of one PutMedia request cut into fragments, with the service's rules for them:
- * media-api.md section 4. Relies on media/mkv_reader. Pure: no clock, no I/O, no log. Leaves
- * numbers, acks, storing and the connection to op_put_media. */
+/* The MKV of one PutMedia request cut into fragments, with the service's rules for them. Relies on
+ * media/mkv_reader. Pure: no clock, no I/O, no log. Leaves numbers, acks, storing and the
+ * connection to op_put_media. */
 #include "server/ingest.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
-/* The MKV of one PutMedia request cut into fragments, with the service's rules for them:
- * media-api.md section 4. Relies on media/mkv_reader. Pure: no clock, no I/O, no log. Leaves
- * numbers, acks, storing and the connection to op_put_media. */
+/* The MKV of one PutMedia request cut into fragments, with the service's rules for them. Relies on
+ * media/mkv_reader. Pure: no clock, no I/O, no log. Leaves numbers, acks, storing and the
+ * connection to op_put_media. */
 #ifndef KVPIPE_SERVER_INGEST_H
 #define KVPIPE_SERVER_INGEST_H
 
@@ -14,7 +14,7 @@
 
 #define INGEST_TAGS_MAX 100 /* that ingest_limits.tags may allow */
 
-enum ingest_error { /* ids of ERROR acks, media-api.md section 3.5 */
+enum ingest_error { /* ids of ERROR acks */
                     INGEST_OK = 0,
                     INGEST_STREAM_READ_ERROR = 4000,
                     INGEST_FRAGMENT_SIZE = 4001,

@@ -12,7 +12,7 @@
 #define KMS_DATA_KEY_LEN 32
 #define KMS_WRAPPED_MAX 512
 
-/* What a stream without a key of its own has; control-plane.md section 9. */
+/* What a stream without a key of its own has. */
 #define KMS_DEFAULT_KEY "alias/aws/kinesisvideo"
 
 /* The ids of ERROR acks and of GetMedia's error tags. Functions return them negated: they cannot be

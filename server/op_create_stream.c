@@ -1,6 +1,5 @@
-/* CreateStream: control-plane.md section 5. Answers once the stream is durable; it is ACTIVE then.
- * Relies on the store and on tags.h.
- * Leaves changes to the other operations. */
+/* CreateStream. Answers once the stream is durable; it is ACTIVE then. Relies on the store and on
+ * tags.h. Leaves changes to the other operations. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

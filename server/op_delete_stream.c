@@ -1,6 +1,5 @@
-/* DeleteStream: control-plane.md section 5. The data is unreadable at once; the files go in the
- * background. Relies on the store. Leaves mapped signaling channels to the operations that will
- * make them. */
+/* DeleteStream. The data is unreadable at once; the files go in the background. Relies on the
+ * store. Leaves mapped signaling channels to the operations that will make them. */
 #include <string.h>
 
 #include "server/error.h"

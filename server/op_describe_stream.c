@@ -1,6 +1,5 @@
-/* DescribeStream: control-plane.md section 5.
- * Relies on the store's memory, so it shows the latest state.
- * Leaves StreamInfo's members to stream_info. */
+/* DescribeStream. Relies on the store's memory, so it shows the latest state. Leaves StreamInfo's
+ * members to stream_info. */
 #include "server/field.h"
 #include "server/reply.h"
 #include "server/route.h"

@@ -1,7 +1,7 @@
-/* The edge configuration operations: control-plane.md section 8. No edge agent ever talks to this
- * server, so a configuration that is started fails to synchronize after 15 minutes, as the service
- * has it, and one that is deleted is gone at once: nothing lies on a device. Relies on settings.h
- * and the wall clock. Leaves streams to the store. */
+/* The edge configuration operations. No edge agent ever talks to this server, so a configuration
+ * that is started fails to synchronize after 15 minutes, as the service has it, and one that is
+ * deleted is gone at once: nothing lies on a device. Relies on settings.h and the wall clock.
+ * Leaves streams to the store. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,6 +1,5 @@
-/* GetDataEndpoint: control-plane.md section 5. One server serves everything: the answer is the
- * address the client used. Relies on the Host header, checked. Leaves proxies that change ports to
- * their configuration. */
+/* GetDataEndpoint. One server serves everything: the answer is the address the client used. Relies
+ * on the Host header, checked. Leaves proxies that change ports to their configuration. */
 #include <stdio.h>
 #include <string.h>
 

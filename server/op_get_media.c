@@ -1,7 +1,7 @@
-/* GetMedia: media-api.md sections 5 and 6. Chunks in the order of their numbers, from the archive,
- * then live from memory. Relies on chunks to send them, on the store: its ring has every fragment
- * above stream->evicted_seq, the archive the ones up to it. Leaves a client that is behind to wait
- * for the archive as long as it likes; without a new fragment the answer ends after 3 s. */
+/* GetMedia. Chunks in the order of their numbers, from the archive, then live from memory. Relies
+ * on chunks to send them, on the store: its ring has every fragment above stream->evicted_seq, the
+ * archive the ones up to it. Leaves a client that is behind to wait for the archive as long as it
+ * likes; without a new fragment the answer ends after 3 s. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
-/* GetMediaForFragmentList: media-api.md section 7. Archived fragments in the order asked for, each
- * as often as asked for. Relies on chunks. Leaves out none silently: one that is not in the archive
- * (any more) or cannot be read gets a chunk that says so in its place. */
+/* GetMediaForFragmentList. Archived fragments in the order asked for, each as often as asked for.
+ * Relies on chunks. Leaves out none silently: one that is not in the archive (any more) or cannot
+ * be read gets a chunk that says so in its place. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* UpdateImageGenerationConfiguration and DescribeImageGenerationConfiguration: control-plane.md
- * section 7. Relies on settings.h. Leaves making images to what reads the setting. */
+/* UpdateImageGenerationConfiguration and DescribeImageGenerationConfiguration. Relies on
+ * settings.h. Leaves making images to what reads the setting. */
 #include <stdlib.h>
 #include <string.h>
 

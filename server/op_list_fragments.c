@@ -1,6 +1,5 @@
-/* ListFragments: media-api.md section 8. Archived fragments that start in a range, both ends
- * included. Relies on the index, read in the reader thread. Leaves fragments that are only in
- * memory out. */
+/* ListFragments. Archived fragments that start in a range, both ends included. Relies on the index,
+ * read in the reader thread. Leaves fragments that are only in memory out. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* ListStreams: control-plane.md section 5. Ordered by name; the token holds the last name, so
- * paging is stable. Relies on the store's memory. Leaves StreamInfo's members to stream_info. */
+/* ListStreams. Ordered by name; the token holds the last name, so paging is stable. Relies on the
+ * store's memory. Leaves StreamInfo's members to stream_info. */
 #include <string.h>
 
 #include "server/error.h"

@@ -1,5 +1,5 @@
-/* UpdateNotificationConfiguration and DescribeNotificationConfiguration: control-plane.md
- * section 7. Relies on settings.h. Leaves sending to what reads the setting. */
+/* UpdateNotificationConfiguration and DescribeNotificationConfiguration. Relies on settings.h.
+ * Leaves sending to what reads the setting. */
 #include "server/configuration.h"
 #include "server/field.h"
 #include "server/route.h"

@@ -1,7 +1,6 @@
-/* PutMedia: media-api.md sections 2 to 4. The answer runs while the body still comes: one ack per
- * HTTP chunk. Relies on ingest for the fragments' rules, on the store to keep them. Leaves a cut
- * connection's open fragment unstored; whole fragments are stored and acked as long as someone
- * listens. */
+/* PutMedia. The answer runs while the body still comes: one ack per HTTP chunk. Relies on ingest
+ * for the fragments' rules, on the store to keep them. Leaves a cut connection's open fragment
+ * unstored; whole fragments are stored and acked as long as someone listens. */
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>

@@ -1,6 +1,6 @@
-/* The tag operations: TagStream, UntagStream, ListTagsForStream and the three for resources
- * (control-plane.md section 6), which take a stream's ARN here. Relies on the store and on tags.h.
- * Leaves channels to the operations that will make them. */
+/* The tag operations: TagStream, UntagStream, ListTagsForStream and the three for resources, which
+ * take a stream's ARN here. Relies on the store and on tags.h. Leaves channels to the operations
+ * that will make them. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* UpdateStream and UpdateDataRetention: control-plane.md section 5, changes under the version lock.
+/* UpdateStream and UpdateDataRetention: changes under the version lock.
  * Relies on the store.
  * Leaves tags, image, notification and edge settings to their own operations: they carry no
  * version. */

@@ -1,6 +1,5 @@
-/* What a caller may do: a policy in the JSON form of IAM (security.md section 2.1), read strictly
- * and decided for one action on one resource. Relies on jansson. Leaves who the caller is to
- * auth.h. */
+/* What a caller may do: a policy in the JSON form of IAM, read strictly and decided for one action
+ * on one resource. Relies on jansson. Leaves who the caller is to auth.h. */
 #include "server/policy.h"
 
 #include <ctype.h>

@@ -1,6 +1,6 @@
-/* What a caller may do: a policy in the JSON form of IAM (security.md section 2.1), read strictly
- * and decided for one action on one resource. Relies on jansson. Pure but for policy_load, which
- * reads a file. Leaves who the caller is to auth.h. */
+/* What a caller may do: a policy in the JSON form of IAM, read strictly and decided for one action
+ * on one resource. Relies on jansson. Pure but for policy_load, which reads a file. Leaves who the
+ * caller is to auth.h. */
 #ifndef KVPIPE_SERVER_POLICY_H
 #define KVPIPE_SERVER_POLICY_H
 

@@ -1,5 +1,5 @@
-/* When a PutMedia request gets IDLE acks, and when it is over: media-api.md section 3.4. Relies on
- * nothing: the time is passed in. Leaves acks and the connection to op_put_media. */
+/* When a PutMedia request gets IDLE acks, and when it is over. Relies on nothing: the time is
+ * passed in. Leaves acks and the connection to op_put_media. */
 #ifndef KVPIPE_SERVER_PUT_CLOCK_H
 #define KVPIPE_SERVER_PUT_CLOCK_H
 

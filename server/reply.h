@@ -10,7 +10,7 @@
 
 struct http_exchange;
 
-/* A number of epoch seconds with three decimals (control-plane.md section 1, Timestamp). */
+/* A number of epoch seconds with three decimals. */
 json_t *reply_timestamp(int64_t ms);
 /* Answers 200 with the object; takes it. NULL counts as no memory: InternalFailure. */
 void reply_json(struct http_exchange *ex, json_t *object);

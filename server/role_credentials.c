@@ -1,6 +1,6 @@
-/* Credentials for devices by their certificate, as AWS IoT's credentials provider gives them
- * (security.md section 4.3). A certificate stands for the thing that its common name names. Relies
- * on http.h's client certificate and on sessions.h. Leaves using them to auth.h. */
+/* Credentials for devices by their certificate, as AWS IoT's credentials provider gives them. A
+ * certificate stands for the thing that its common name names. Relies on http.h's client
+ * certificate and on sessions.h. Leaves using them to auth.h. */
 #include "server/role_credentials.h"
 
 #include <ctype.h>

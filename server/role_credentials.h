@@ -1,6 +1,6 @@
-/* Credentials for devices by their certificate, as AWS IoT's credentials provider gives them
- * (security.md section 4.3): GET /role-aliases/NAME/credentials. Relies on http.h's client
- * certificate and on sessions.h. Leaves using them to auth.h. */
+/* Credentials for devices by their certificate, as AWS IoT's credentials provider gives them: GET
+ * /role-aliases/NAME/credentials. Relies on http.h's client certificate and on sessions.h. Leaves
+ * using them to auth.h. */
 #ifndef KVPIPE_SERVER_ROLE_CREDENTIALS_H
 #define KVPIPE_SERVER_ROLE_CREDENTIALS_H
 

@@ -1,6 +1,6 @@
-/* The service's own metrics of each stream (monitoring.md section 2), as the monitor and /metrics
- * show them. Relies on common/metrics and common/report, which keeps them. Loop thread only. Leaves
- * what is measured to the operations. */
+/* The service's own metrics of each stream, as the monitor and /metrics show them. Relies on
+ * common/metrics and common/report, which keeps them. Loop thread only. Leaves what is measured to
+ * the operations. */
 #ifndef KVPIPE_SERVER_SERVICE_METRICS_H
 #define KVPIPE_SERVER_SERVICE_METRICS_H
 

@@ -11,7 +11,7 @@
 #include "common/mem.h"
 #include "server/kms.h"
 
-/* Retention 0: the host buffer of media-api.md section 4.4. */
+/* Retention 0: so much is kept in memory. */
 #define BUFFER_NS (300 * NS_PER_S)
 #define BUFFER_BYTES (200u << 20)
 /* With retention: what live readers find without the disk. */

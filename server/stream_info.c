@@ -1,6 +1,5 @@
-/* A stream as the API shows it: StreamInfo (control-plane.md section 9).
- * Relies on jansson and the store.
- * Leaves the answers around it to the operations. */
+/* A stream as the API shows it: StreamInfo. Relies on jansson and the store. Leaves the answers
+ * around it to the operations. */
 #include "server/stream_info.h"
 
 #include "server/reply.h"

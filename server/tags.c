@@ -33,7 +33,7 @@ static bool is_text(gunichar c)
     }
 }
 
-/* TAGKEY and TAGVAL of control-plane.md section 2. jansson has seen to the UTF-8. */
+/* TAGKEY and TAGVAL of the API. jansson has seen to the UTF-8. */
 static bool text_ok(json_t *v, size_t min, size_t max)
 {
     const char *s = json_string_value(v);

@@ -12,8 +12,8 @@
 
 #define TAGS_MAX 50
 
-/* The member Tags as a map (borrowed), checked: at most 50 pairs, TAGKEY to TAGVAL
- * (control-plane.md section 2). NULL when absent or after an answer. */
+/* The member Tags as a map (borrowed), checked: at most 50 pairs, TAGKEY to TAGVAL. NULL when
+ * absent or after an answer. */
 json_t *tags_map(struct fields *f, bool required);
 /* The member Tags as a list of {"Key", "Value"}, as a map (new). NULL after an answer. */
 json_t *tags_list(struct fields *f);
