@@ -175,7 +175,7 @@ static void setup(void)
     memset(&mux, 0, sizeof mux);
     mux.credit = 1000;
     lines[0] = '\0';
-    connected = waiting = lost = replaced = 0;
+    connected = waiting = lost = replaced = stored_track = 0;
     base = event_base_new();
     struct event *poll = event_new(base, -1, EV_PERSIST, on_poll, NULL);
     event_add(poll, &often);
@@ -278,6 +278,47 @@ START_TEST(close_waits_until_all_is_stored)
     ck_assert_int_eq(closed, 0);
     ck_assert_uint_eq(mux.ended, 1);
     ck_assert_uint_eq(mux.frames, 20);
+}
+END_TEST
+
+START_TEST(the_end_is_told_a_new_muxer_when_the_old_one_is_gone)
+{
+    pthread_t thread;
+    closed = 1;
+    muxer();
+    ck_assert_int_eq(stream_open(false), 0);
+    put(0, true);
+    wait_until(stored_track == 1);
+    link_client_destroy(&client, false);
+    pthread_create(&thread, NULL, closer, NULL);
+    muxer();
+    wait_until(closed <= 0);
+    pthread_join(thread, NULL);
+    ck_assert_int_eq(closed, 0);
+    ck_assert_uint_eq(mux.ended, 1);
+}
+END_TEST
+
+START_TEST(the_end_can_be_told_without_waiting)
+{
+    struct kvpipe_stats st = {0};
+    muxer();
+    ck_assert_int_eq(stream_open(false), 0);
+    put(0, true);
+    kvpipe_stream_end(s);
+    wait_until(mux.ended == 1);
+    wait_until((kvpipe_stream_stats(s, &st), st.held_frames == 0));
+    ck_assert_uint_eq(st.frames, 1);
+}
+END_TEST
+
+START_TEST(a_live_stream_takes_a_burst)
+{
+    unsigned refused = 0;
+    ck_assert_int_eq(stream_open(false), 0);
+    for (int i = 0; i < 2000; i++)
+        refused += put(i, i % 25 == 0) != 0;
+    ck_assert_uint_eq(refused, 0);
 }
 END_TEST
 
@@ -423,6 +464,9 @@ int main(void)
     tcase_add_test(tc, a_live_stream_gives_up_its_oldest_and_counts_them);
     tcase_add_test(tc, a_stream_that_can_wait_waits);
     tcase_add_test(tc, close_waits_until_all_is_stored);
+    tcase_add_test(tc, the_end_is_told_a_new_muxer_when_the_old_one_is_gone);
+    tcase_add_test(tc, the_end_can_be_told_without_waiting);
+    tcase_add_test(tc, a_live_stream_takes_a_burst);
     tcase_add_test(tc, close_says_what_was_not_stored);
     tcase_add_test(tc, with_nothing_held_close_does_not_wait);
     tcase_add_test(tc, the_next_epoch_is_greater);
