@@ -1,5 +1,6 @@
 /* The keys of the YAML file: one table per section, with type, default and range of each.
- * Relies on conf_yaml for the walk, on conf_check for what depends on more than one key.
+ * Relies on conf_yaml for the walk, on conf_defaults and conf_check for what depends on more than
+ * one key.
  * Leaves the explanation of each key to kvpipe.yaml(5). */
 #include "common/conf.h"
 
@@ -9,6 +10,7 @@
 #include <string.h>
 
 #include "common/conf_check.h"
+#include "common/conf_defaults.h"
 #include "common/conf_yaml.h"
 #include "common/mem.h"
 
@@ -88,7 +90,7 @@ static const struct conf_option source_options[] = {
     ENUM(conf_source, transport, CONF_TRANSPORT_TCP, CONF_TRANSPORT_TCP, transports),
     BOOL(conf_source, realtime, true),
     BOOL(conf_source, loop, false),
-    BOOL(conf_source, audio, false), /* true for test: conf_check */
+    BOOL(conf_source, audio, false), /* true for test: conf_defaults */
     U32(conf_source, width, 1280, 16, 8192),
     U32(conf_source, height, 720, 16, 8192),
     U32(conf_source, rate, 30, 1, 240),
@@ -238,14 +240,14 @@ static const struct conf_option server_options[] = {
     STRING(conf_server, listen, "127.0.0.1:8480"),
     STRING(conf_server, data, NULL),
     STRING(conf_server, keys, NULL),
-    BOOL(conf_server, tls, false), /* true with tls_cert: conf_check */
+    BOOL(conf_server, tls, false), /* true with tls_cert: conf_defaults */
     STRING(conf_server, tls_cert, NULL),
     STRING(conf_server, tls_key, NULL),
     STRING(conf_server, master_keys, NULL),
     STRING(conf_server, tls_names, NULL),
     STRING(conf_server, device_ca, NULL),
     LIST(conf_server, roles, conf_role, role_options, ROLES_MAX),
-    BOOL(conf_server, enabled, false), /* true when endpoint.url points at it: conf_check */
+    BOOL(conf_server, enabled, false), /* true when endpoint.url points at it: conf_defaults */
     MAP(conf_server, process, process_options),
     MAP(conf_server, limits, limits_options),
     END,
@@ -328,8 +330,10 @@ int conf_parse(const char *text, size_t len, const char *name, void *out, struct
     conf_yaml_init(&y, name, out, text, len);
     if (!y.faults)
         conf_yaml_read(&y, options, c);
-    if (!y.faults)
+    if (!y.faults) {
+        conf_defaults(&y, c);
         conf_check(&y, c);
+    }
     conf_yaml_fini(&y);
     if (y.faults) {
         conf_free(&c);
