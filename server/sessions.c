@@ -127,15 +127,17 @@ static bool seal(const struct sessions *s, const char *text, char token[SESSION_
 
 static bool unseal(const struct sessions *s, const char *token, char text[TEXT_MAX + 1])
 {
-    unsigned char raw[SESSION_TOKEN_MAX];
+    unsigned char raw[SESSION_TOKEN_MAX], again[SESSION_TOKEN_MAX];
     size_t n = strlen(token);
     int none, len = n && n % 4 == 0 && n < SESSION_TOKEN_MAX
                         ? EVP_DecodeBlock(raw, (const unsigned char *)token, (int)n)
                         : -1;
     if (len < 0)
         return false;
-    len -= (token[n - 1] == '=') + (token[n - 2] == '=') + NONCE_BYTES + TAG_BYTES;
-    if (len < 1 || len > TEXT_MAX)
+    len -= (token[n - 1] == '=') + (token[n - 2] == '=');
+    EVP_EncodeBlock(again, raw, len); /* the last bits may say nothing: one spelling is taken */
+    len -= NONCE_BYTES + TAG_BYTES;
+    if (strcmp((char *)again, token) != 0 || len < 1 || len > TEXT_MAX)
         return false;
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     bool ok =
