@@ -13,6 +13,8 @@ import kv
 CACHE = "/var/cache/kvpipe-root"
 APT = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y", "--no-install-recommends", "install"]
 
+LANDLOCK = "landlock_create_ruleset landlock_add_rule landlock_restrict_self"  # systemd-nspawn knows nothing of it, a machine does
+
 
 class Unable(Exception):
     pass
@@ -85,7 +87,7 @@ class Machine:
 
     def boot(self):
         self.log = open(CACHE + "/machine.log", "wb")
-        self.process = subprocess.Popen(self.nspawn("--boot", "--private-network", "--console=pipe", "--bind=%s:/var/cache/apt/archives" % self.archives),
+        self.process = subprocess.Popen(self.nspawn("--boot", "--private-network", "--console=pipe", "--system-call-filter=" + LANDLOCK, "--bind=%s:/var/cache/apt/archives" % self.archives),
                                         stdin=subprocess.DEVNULL, stdout=self.log, stderr=subprocess.STDOUT)
         try:
             self.leader = kv.wait_for("a leader", self.find_leader, 20)
