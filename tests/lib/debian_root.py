@@ -11,7 +11,7 @@ import subprocess
 import kv
 
 CACHE = "/var/cache/kvpipe-root"
-APT = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y", "--no-install-recommends", "install"]
+APT = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y", "-o", "Acquire::Retries=3", "--no-install-recommends", "install"]
 
 LANDLOCK = "landlock_create_ruleset landlock_add_rule landlock_restrict_self"  # systemd-nspawn knows nothing of it, a machine does
 
