@@ -354,6 +354,17 @@ uint64_t relay_stream_epoch(const struct relay_stream *s)
     return s->vector.n ? s->vector.v[0] : 0;
 }
 
+const struct link_vector *relay_stream_vector(const struct relay_stream *s)
+{
+    return &s->vector;
+}
+
+bool relay_stream_is_fed(const struct relay_stream *s)
+{
+    struct inlet_session *session = session_of(s);
+    return session && inlet_session_is_open(session);
+}
+
 struct outlet_stats relay_stream_stats(const struct relay_stream *s)
 {
     struct outlet_stream *o = below(s);

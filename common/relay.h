@@ -71,6 +71,10 @@ const char *relay_stream_name(const struct relay_stream *s);
 /* The epoch: wall clock in ms when capture began this numbering. Greater after every start of
  * capture. */
 uint64_t relay_stream_epoch(const struct relay_stream *s);
+/* Of the session above: 2 numbers when a source itself is there. */
+const struct link_vector *relay_stream_vector(const struct relay_stream *s);
+/* Whether the session above is open: not so while its connection is gone. */
+bool relay_stream_is_fed(const struct relay_stream *s);
 struct outlet_stats relay_stream_stats(const struct relay_stream *s);
 uint64_t relay_refused(const struct relay *r);
 

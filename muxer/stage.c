@@ -25,6 +25,9 @@
 #define TICK_NS (50 * NS_PER_MS)
 #define STREAMS_MAX 1024
 #define QUIET_NS (10 * NS_PER_S)
+/* A program that is gone for so long leaves its last fragment to be sent as it is. */
+#define ORPHAN_NS (30 * NS_PER_S)
+#define PROGRAM_VECTOR 2
 /* More than so many items not acked: downstream stands still, and a track is silent for want of
  * credit. */
 #define BACKLOG_ITEMS 32
@@ -46,6 +49,7 @@ struct stream {
     struct mux *mux;
     struct relay_stream *session; /* NULL: none */
     bool ended;
+    int64_t orphan_since_ns; /* its program is not connected; 0: it is */
     int64_t patience_ns, looked_ns;
     struct mux_stats told; /* when the last note was made */
     char note[256];
@@ -217,12 +221,27 @@ static void on_drop(void *arg, struct relay_stream *rs, void *user)
 static const struct relay_ops relay_ops = {
     .begin = on_begin, .item = on_item, .ended = on_ended, .drop = on_drop};
 
+/* A program that was killed ends nothing: what it began would wait for it for ever. */
+static void end_orphan(struct muxer *x, struct stream *s, int64_t now)
+{
+    bool program = s->session && relay_stream_vector(s->session)->n == PROGRAM_VECTOR;
+    if (!program || relay_stream_is_fed(s->session))
+        s->orphan_since_ns = 0;
+    else if (!s->orphan_since_ns)
+        s->orphan_since_ns = now;
+    if (!s->orphan_since_ns || s->ended || now - s->orphan_since_ns < ORPHAN_NS)
+        return;
+    log_info("muxer.orphan", "stream=%s away_s=%lld effect=\"its last fragment is sent as it is\"",
+             s->name, (long long)(ORPHAN_NS / NS_PER_S));
+    on_ended(x, s->session, s);
+}
+
 /* A stream that is not in the config and gives nothing has left. */
 static bool is_quiet(struct stream *s, int64_t now)
 {
     uint64_t frames = mux_stats(s->mux)->frames_in;
     if (conf_stream(s->muxer->stage->conf, s->name) || frames != s->quiet_frames ||
-        !s->quiet_since_ns) {
+        (s->orphan_since_ns && !s->ended) || !s->quiet_since_ns) {
         s->quiet_frames = frames;
         s->quiet_since_ns = now;
     }
@@ -262,6 +281,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     struct stream *s;
     (void)fd;
     (void)what;
+    TAILQ_FOREACH (s, &x->streams, entry)
+        end_orphan(x, s, clock_mono_ns());
     forget_old(x);
     TAILQ_FOREACH (s, &x->streams, entry)
         if (s->session)

@@ -24,6 +24,7 @@
 #define DISK_RETRY_NS (2 * NS_PER_S)
 #define DRAIN_NS (3500 * NS_PER_MS)
 #define LEAVE_NS (5 * NS_PER_S)
+#define ALONE_NS (30 * NS_PER_S)
 #define GUESTS_MAX 256
 #define PROGRAM_VECTOR 3 /* numbers: of the program, of its outlet, of the muxer's */
 
@@ -214,6 +215,21 @@ static void upload_free(struct uploader *u, struct upload *up)
     free(up);
 }
 
+/* The program of a guest is gone, or was before this process was there: nobody goes on with the
+ * last fragment. */
+static void end_alone(struct upload *up, int64_t now)
+{
+    if (up->inlet || !up->alone_ns)
+        up->alone_ns = now;
+    if (!up->guest || spool_is_ended(up->spool) || now - up->alone_ns < ALONE_NS)
+        return;
+    int r = spool_end(up->spool);
+    if (r < 0)
+        disk_state(up, r);
+    up->alone_ns = now; /* a disk that refuses is asked again later */
+    session_kick(up->session, 0);
+}
+
 /* A stream that left the config goes when nothing more comes and all of it is archived. */
 static void let_go(struct uploader *u)
 {
@@ -222,6 +238,7 @@ static void let_go(struct uploader *u)
         next = TAILQ_NEXT(up, entry);
         if (!up->left_ns)
             continue;
+        end_alone(up, clock_mono_ns());
         if (up->frames_left != (int64_t)up->frames_in ||
             spool_get_stats(up->spool).backlog_fragments) {
             up->frames_left = (int64_t)up->frames_in;

@@ -23,6 +23,7 @@ struct upload { /* one stream */
     struct conf_stream
         *guest; /* the config does not know the stream: conf, all defaults; or NULL */
     int64_t left_ns, frames_left; /* when it left the config, and frames_in then; 0: it has not */
+    int64_t alone_ns;             /* guest: since when no muxer has it */
     struct metrics *metrics;      /* the report's */
     struct spool *spool;
     struct session *session;
