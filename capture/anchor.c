@@ -50,10 +50,22 @@ static bool steady(const struct anchor_track *t, int64_t dts)
            (dts >= t->last_dts_ns - ANCHOR_BACK_NS && dts <= t->last_dts_ns + ANCHOR_JUMP_NS);
 }
 
+static bool began(const struct anchor *a)
+{
+    for (unsigned i = 0; i < ANCHOR_TRACKS_MAX; i++)
+        if (a->track[i].last_dts_ns != INT64_MIN)
+            return true;
+    return false;
+}
+
 static void anchor_at(struct anchor *a, int64_t run_ns, int64_t at_ns, int64_t lead_ns)
 {
-    int64_t least = anchor_last(a) + a->tick_ns + lead_ns;
+    int64_t least = anchor_last(a) + a->tick_ns;
 
+    /* The first of a process is not moved ahead of the wall clock for the sake of the lead: the one
+     * after its death would begin before its end. */
+    if (began(a) || at_ns <= least)
+        least += lead_ns;
     a->base_ns = (at_ns > least ? at_ns : least) - run_ns;
     a->set = true;
 }

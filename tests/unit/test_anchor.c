@@ -67,6 +67,15 @@ START_TEST(times_are_above_the_floor)
 }
 END_TEST
 
+START_TEST(start_soon_after_a_death_is_not_ahead_of_the_wall_clock)
+{
+    struct anchor a;
+    anchor_init(&a, WALL - 100 * MS, MS, true);
+    map(&a, 0, 0, WALL);
+    ck_assert_int_eq(dts, WALL);
+}
+END_TEST
+
 START_TEST(frame_that_is_not_later_is_moved_by_a_tick_and_counted)
 {
     struct anchor a;
@@ -172,6 +181,7 @@ int main(void)
     tcase_add_test(tc, second_track_follows_the_jump_of_the_first);
     tcase_add_test(tc, hole_of_ten_seconds_stays_a_hole);
     tcase_add_test(tc, file_that_begins_again_goes_on_where_its_tracks_ended);
+    tcase_add_test(tc, start_soon_after_a_death_is_not_ahead_of_the_wall_clock);
     tcase_add_test(tc, peek_changes_nothing_and_knows_what_it_cannot_know);
     suite_add_tcase(suite, tc);
     return suite_run(suite);
