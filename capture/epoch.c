@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/dirs.h"
 #include "common/mem.h"
 
@@ -117,4 +118,17 @@ int epoch_next(const char *dir, const char *stream, int64_t wall_ms, uint64_t *e
 int epoch_note(const char *dir, const char *stream, uint64_t epoch)
 {
     return replace(dir, stream, epoch, false);
+}
+
+void epoch_reach(const char *dir, const char *stream, uint64_t epoch, int64_t last_ns,
+                 uint64_t *noted)
+{
+    uint64_t reached = (uint64_t)(last_ns / NS_PER_MS) + 1;
+
+    if (epoch > reached)
+        reached = epoch;
+    if (reached <= *noted)
+        return;
+    *noted = reached;
+    epoch_note(dir, stream, reached);
 }

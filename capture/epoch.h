@@ -16,5 +16,10 @@ int epoch_next(const char *dir, const char *stream, int64_t wall_ms, uint64_t *e
 /* Notes that `epoch` is in use or that times up to it were given out, without a sync: the next
  * start will then be above. Never lowers what is stored by this process. */
 int epoch_note(const char *dir, const char *stream, uint64_t epoch);
+/* Notes what a stream in `epoch` has reached, its last decode time, if that is above *noted, which
+ * is brought up to it: so a later start is above every time given out, also with a clock that went
+ * back or a file that ran faster than real time. */
+void epoch_reach(const char *dir, const char *stream, uint64_t epoch, int64_t last_ns,
+                 uint64_t *noted);
 
 #endif

@@ -98,22 +98,13 @@ void stream_remove(struct stream **s)
     stream_destroy(s);
 }
 
-/* So that a later start is above every time given out, also with a clock that went back or a file
- * that ran faster than real time. */
 static void note_time(struct stream *s, int64_t now)
 {
-    uint64_t reached = (uint64_t)(anchor_last(&s->anchor) / NS_PER_MS) + 1, epoch;
-
     if (!s->out || now - s->note_mono_ns < NOTE_NS)
         return;
     s->note_mono_ns = now;
-    epoch = outlet_stream_vector(s->out).v[0];
-    if (epoch > reached)
-        reached = epoch;
-    if (reached <= s->noted)
-        return;
-    s->noted = reached;
-    epoch_note(s->capture->epoch_dir, s->conf->name, reached);
+    epoch_reach(s->capture->epoch_dir, s->conf->name, outlet_stream_vector(s->out).v[0],
+                anchor_last(&s->anchor), &s->noted);
 }
 
 /* A camera that is gone may never come back: what it gave last is not to wait for what it gives

@@ -131,9 +131,7 @@ static int start_thread(struct kvpipe *k)
 
 static int check(const struct kvpipe_options *o)
 {
-    if (o->name && o->name[0] && o->name[0] != '.' && strlen(o->name) <= NAME_MAX_BYTES &&
-        strspn(o->name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") ==
-            strlen(o->name))
+    if (link_stream_name_ok(o->name) && o->name[0] != '.' && strlen(o->name) <= NAME_MAX_BYTES)
         return 0;
     log_error("kvpipe.name",
               "name=\"%s\" cause=\"expected 1 to %d of [a-zA-Z0-9_.-], no dot in front\"",

@@ -201,15 +201,9 @@ static void note_time(struct kvpipe_stream *s)
         return;
     s->note_mono_ns = now;
     pthread_mutex_lock(&s->kvpipe->lock);
-    uint64_t reached = (uint64_t)(frame_times_last(&s->times) / NS_PER_MS) + 1;
+    int64_t last_ns = frame_times_last(&s->times);
     pthread_mutex_unlock(&s->kvpipe->lock);
-    uint64_t epoch = outlet_stream_vector(s->out).v[0];
-    if (epoch > reached)
-        reached = epoch;
-    if (reached <= s->noted)
-        return;
-    s->noted = reached;
-    epoch_note(s->kvpipe->folder, s->name, reached);
+    epoch_reach(s->kvpipe->folder, s->name, outlet_stream_vector(s->out).v[0], last_ns, &s->noted);
 }
 
 static void let_go(struct kvpipe_stream *s)
